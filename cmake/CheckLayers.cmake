@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# cmake -D LIB_DIR=<lib> -P CheckLayers.cmake
+#
+# Fails when a source of libpeermr includes a header of a layer that it may not use. The table of
+# public headers says to which layer each belongs.
+
+cmake_minimum_required(VERSION 3.25)
+
+set(may_include_base base)
+set(may_include_pci base pci)
+set(may_include_vfio base pci vfio)
+set(may_include_verbs base pci verbs)
+set(may_include_region base pci vfio verbs region)
+set(may_include_capi base pci vfio verbs region capi)
+
+set(public_base bdf error export log result types unique_fd)
+set(public_pci topology)
+set(public_vfio vfio dma_buf)
+set(public_verbs verbs)
+set(public_region region lease)
+set(public_capi peermr)
+
+set(failed FALSE)
+foreach(layer base pci vfio verbs region capi)
+  foreach(lower IN LISTS public_${layer})
+    set(layer_of_${lower} ${layer})
+  endforeach()
+endforeach()
+
+function(check_file file layer)
+  file(STRINGS "${file}" includes REGEX "^#include \"")
+  foreach(line IN LISTS includes)
+    if(NOT line MATCHES "\"([a-z]+)/([a-z_]+)\\.(hpp|h)\"")
+      continue()
+    endif()
+    set(used "${CMAKE_MATCH_1}")
+    if(used STREQUAL "peermr")
+      if(CMAKE_MATCH_2 STREQUAL "vfio_dmabuf")
+        continue() # kernel/include
+      endif()
+      set(used "${layer_of_${CMAKE_MATCH_2}}")
+    endif()
+    if(NOT used IN_LIST may_include_${layer})
+      message(SEND_ERROR "${file} (layer ${layer}): ${line} is of layer \"${used}\"")
+    endif()
+  endforeach()
+endfunction()
+
+foreach(layer base pci vfio verbs region capi)
+  file(GLOB sources "${LIB_DIR}/src/${layer}/*.cpp" "${LIB_DIR}/src/${layer}/*.hpp")
+  foreach(header IN LISTS public_${layer})
+    foreach(extension hpp h)
+      if(EXISTS "${LIB_DIR}/include/peermr/${header}.${extension}" AND NOT header STREQUAL "peermr")
+        list(APPEND sources "${LIB_DIR}/include/peermr/${header}.${extension}")
+      endif()
+    endforeach()
+  endforeach()
+  foreach(source IN LISTS sources)
+    check_file("${source}" ${layer})
+  endforeach()
+endforeach()
+
+# A header that is in no table would go unchecked.
+file(GLOB headers RELATIVE "${LIB_DIR}/include/peermr" "${LIB_DIR}/include/peermr/*")
+foreach(header IN LISTS headers)
+  string(REGEX REPLACE "\\.(hpp|h)$" "" stem "${header}")
+  if(NOT DEFINED layer_of_${stem})
+    message(SEND_ERROR "${header} is in no layer's table in ${CMAKE_CURRENT_LIST_FILE}")
+  endif()
+endforeach()
