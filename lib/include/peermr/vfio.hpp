@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "peermr/bdf.hpp"
+#include "peermr/dma_buf.hpp"
+#include "peermr/export.hpp"
+#include "peermr/result.hpp"
+#include "peermr/topology.hpp"
+#include "peermr/types.hpp"
+
+namespace peermr::vfio {
+
+/// An IOMMU domain that devices share: a VFIO type1 container. Devices opened with the same
+/// container see the same IOVAs; devices of one IOMMU group must share one. Thread-safe.
+class PEERMR_API Container {
+ public:
+  struct Impl;
+
+  /// Opens /dev/vfio/vfio. Errors: ENOENT when the vfio module is not loaded, EACCES, or
+  /// std::errc::not_supported when the kernel's VFIO is of another version.
+  [[nodiscard]] static Result<std::shared_ptr<Container>> create(const SystemPaths& paths = {});
+
+  explicit Container(std::unique_ptr<Impl> impl) noexcept;
+  ~Container();
+  Container(const Container&) = delete;
+  Container& operator=(const Container&) = delete;
+
+  [[nodiscard]] Impl& impl() noexcept { return *impl_; }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+struct OpenOptions {
+  std::shared_ptr<Container> container;  ///< none: the device gets one of its own
+  SystemPaths paths;
+};
+
+struct BarInfo {
+  std::uint64_t size_bytes = 0;
+  bool readable = false;
+  bool writable = false;
+  bool mappable = false;
+};
+
+/// A part of a BAR, in bytes.
+struct BarRange {
+  std::uint64_t offset_bytes = 0;
+  std::uint64_t length_bytes = 0;
+};
+
+struct ExportOptions {
+  bool read_only = false;  ///< the descriptor is O_RDONLY
+};
+
+/// What a reset did, by phase.
+struct ResetReport {
+  std::chrono::nanoseconds quiesce{};  ///< until no lease was held any more
+  std::chrono::nanoseconds reset{};    ///< the kernel's and the device's part
+  std::chrono::nanoseconds restore{};  ///< until every region that could was live again
+  std::size_t regions = 0;             ///< regions on the device's memory
+  std::size_t restored = 0;            ///< of those, live again
+};
+
+/// A part of a BAR mapped into this process. Uncached; a load while the memory is revoked raises
+/// SIGBUS. Unmaps on destruction.
+class PEERMR_API BarMapping {
+ public:
+  BarMapping() noexcept = default;
+  BarMapping(void* address, std::size_t size_bytes) noexcept
+      : address_(address), size_bytes_(size_bytes) {}
+  BarMapping(BarMapping&& other) noexcept;
+  BarMapping& operator=(BarMapping&& other) noexcept;
+  ~BarMapping();
+
+  [[nodiscard]] std::span<std::byte> bytes() const noexcept {
+    return {static_cast<std::byte*>(address_), size_bytes_};
+  }
+  /// The 32-bit register at `offset_bytes`. Bounds and alignment are the caller's.
+  [[nodiscard]] volatile std::uint32_t& reg32(std::size_t offset_bytes) const noexcept {
+    return *reinterpret_cast<volatile std::uint32_t*>(static_cast<std::byte*>(address_) +
+                                                      offset_bytes);
+  }
+
+ private:
+  void* address_ = nullptr;
+  std::size_t size_bytes_ = 0;
+};
+
+/// A PCI device that this process owns through VFIO.
+///
+/// Moves. All functions are thread-safe except close(), moves and the destructor. Those that
+/// revoke memory (reset(), set_memory_enabled(), close()) exclude each other. They first take the
+/// keys of all regions on the device's memory away and wait until no thread holds a lease, so they
+/// must not be called by a thread that holds one (Errc::kLeaseHeld). Regions whose policy is to
+/// pause are registered again before they return.
+class PEERMR_API Device {
+ public:
+  struct Impl;
+
+  /// Opens the device through its IOMMU group.
+  ///
+  /// Errors:
+  /// - std::errc::no_such_device: there is no such device
+  /// - Errc::kNotBoundToVfio: says which driver has it, and the commands that change it
+  /// - Errc::kGroupNotViable: names the other devices of the group that a host driver has
+  /// - std::errc::not_supported: no IOMMU group
+  /// - EACCES, EBUSY (opened by somebody else), or what the VFIO ioctls return
+  [[nodiscard]] static Result<Device> open(const Bdf& bdf, const OpenOptions& options = {});
+
+  explicit Device(std::unique_ptr<Impl> impl) noexcept;
+  Device(Device&&) noexcept;
+  Device& operator=(Device&&) noexcept;
+  /// As close(), with errors logged. A thread that holds a lease ends the program here.
+  ~Device();
+
+  [[nodiscard]] const Bdf& bdf() const noexcept;
+  /// Borrowed: the VFIO device descriptor, for what this class does not do.
+  [[nodiscard]] int fd() const noexcept;
+
+  /// Errors: std::errc::invalid_argument when `bar` is above 5; otherwise size 0 means that there
+  /// is no such BAR.
+  [[nodiscard]] Result<BarInfo> bar_info(BarIndex bar) const;
+
+  /// Maps a page-aligned part of a memory BAR for reading and writing. Enables nothing: memory
+  /// decode must be on, and is after open().
+  /// Errors: std::errc::invalid_argument with what is wrong about the range, or mmap's errno.
+  [[nodiscard]] Result<BarMapping> map_bar(BarIndex bar, BarRange range) const;
+
+  /// Configuration space, through VFIO's emulation. `offset` + 4 is within 4 KiB.
+  [[nodiscard]] Result<std::uint16_t> read_config16(std::uint16_t offset) const;
+
+  /// Whether the device decodes memory accesses (PCI_COMMAND, bit 1).
+  [[nodiscard]] Result<bool> memory_enabled() const;
+
+  /// Turns memory decode off, which revokes everything exported, or on again. Blocks as the class
+  /// description says. No effect when it is so already.
+  Result<void> set_memory_enabled(bool enabled);
+
+  /// Whether kernel and driver can export dma-bufs at all.
+  [[nodiscard]] bool can_export_dma_buf() const;
+
+  /// Exports parts of one BAR as one dma-buf, in the order given; they may overlap. The buffer
+  /// outlives the device safely, but cannot be mapped after it.
+  ///
+  /// The library checks before it asks the kernel. Errors:
+  /// - std::errc::invalid_argument: no range, a range that is empty, unaligned or past the BAR
+  /// (says
+  ///   which), a BAR that does not exist or is I/O ports
+  /// - Errc::kNoDmaBufFeature: says which kernel and option it takes
+  /// - what the ioctl returns (kernel/include/peermr/vfio_dmabuf.h)
+  [[nodiscard]] Result<DmaBuf> export_dma_buf(BarIndex bar, std::span<const BarRange> ranges,
+                                              const ExportOptions& options = {}) const;
+  [[nodiscard]] Result<DmaBuf> export_dma_buf(BarIndex bar, BarRange range,
+                                              const ExportOptions& options = {}) const {
+    return export_dma_buf(bar, std::span<const BarRange>(&range, 1), options);
+  }
+
+  /// Resets the function (VFIO_DEVICE_RESET) under live regions: quiesce, reset, register again.
+  /// Blocks as the class description says, plus up to each region's back-off limit.
+  ///
+  /// Errors: Errc::kLeaseHeld; std::errc::not_supported when the device has no reset of its own;
+  /// what the ioctl returns. Regions come back after a failed reset too. A region that does not
+  /// come back is no error of the reset: see ResetReport::restored and the region's state.
+  Result<ResetReport> reset();
+
+  /// Takes all regions on the device's memory to Dead and closes the device. Closing twice
+  /// succeeds.
+  Result<void> close();
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace peermr::vfio
