@@ -65,16 +65,16 @@ struct RegionOptions {
   std::uint64_t length_bytes = 0;  ///< 0: all from the offset on
   /// Address of the first byte for work requests; none: the offset. Must agree with the offset
   /// within a page.
-  std::optional<Iova> address;
+  std::optional<Iova> address = {};
   int access = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE;
   RevokePolicy on_revoke = RevokePolicy::kPause;
   KeyPolicy keys = KeyPolicy::kStable;
-  BackOff back_off;
+  BackOff back_off = {};
   /// Called after every change of state, by the thread that made it, possibly while it resets the
   /// device. It may call the const functions of the region and must not block, throw or call
   /// others.
-  std::function<void(const RegionEvent&)> on_event;
-  SystemPaths paths;  ///< where the importer's class and the path prediction come from
+  std::function<void(const RegionEvent&)> on_event = {};
+  SystemPaths paths = {};  ///< where the importer's class and the path prediction come from
 };
 
 /// What a completion says about a region.

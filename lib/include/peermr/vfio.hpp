@@ -39,8 +39,8 @@ class PEERMR_API Container {
 };
 
 struct OpenOptions {
-  std::shared_ptr<Container> container;  ///< none: the device gets one of its own
-  SystemPaths paths;
+  std::shared_ptr<Container> container = {};  ///< none: the device gets one of its own
+  SystemPaths paths = {};
 };
 
 struct BarInfo {
