@@ -1,0 +1,141 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Guests, seen from the host: prepare one, boot it, and judge how it ended.
+
+lab_guests=0
+
+# What in a kernel log means that the kernel itself found a bug.
+lab_splat='WARNING: |BUG: |Oops: |Call Trace:|blocked for more than|UBSAN: |KASAN: |general protection fault|'
+lab_splat+='Kernel panic|detected stalls|refcount_t: |list_(add|del) corruption'
+
+topologies() { (cd "$LAB_DIR/topologies" && echo *); }
+
+need_topology() {
+  [[ $1 =~ ^[a-z-]+$ && -e $LAB_DIR/topologies/$1 ]] || usage_error "no topology '$1'; there are: $(topologies)"
+}
+
+# ensure_guest_image: sets LAB_INITRAMFS and LAB_ACCEL.
+ensure_guest_image() {
+  local key
+  key=$(cat "$LAB_DIR/guest/init" "$LAB_DIR/lib/initramfs.sh" | sha256sum | cut -c1-12)
+  LAB_INITRAMFS=$LAB_CACHE/guest/${LAB_ROOTFS##*/}-$key.initramfs
+  mkdir -p "$LAB_CACHE/guest"
+  if [[ ! -e $LAB_INITRAMFS ]]; then
+    local part=$LAB_CACHE/guest/$$.part
+    mkdir "$part"
+    doom "$part"
+    step initramfs "making the guest's initramfs" in_rootfs "$LAB_SOURCE" /src ro "$part" /build rw -- \
+      sh /src/lab/lib/initramfs.sh "$LAB_KERNEL" /src/lab/guest/init /build/initramfs
+    rm -f "$LAB_CACHE/guest/"*.initramfs
+    mv "$part/initramfs" "$LAB_INITRAMFS"
+  fi
+  choose_accelerator
+}
+
+# /dev/kvm may be there and not work, so a kernel is booted with it; the verdict holds until the machine restarts.
+# PEERMR_ACCEL=kvm|tcg overrides.
+choose_accelerator() {
+  local verdict
+  LAB_ACCEL=${PEERMR_ACCEL:-}
+  [[ -z $LAB_ACCEL ]] || return 0
+  LAB_ACCEL=tcg
+  [[ -c /dev/kvm ]] || return 0
+  verdict=$LAB_CACHE/guest/kvm.$(</proc/sys/kernel/random/boot_id)
+  if [[ ! -e $verdict ]]; then
+    say "trying KVM"
+    rm -f "$LAB_CACHE"/guest/kvm.*
+    new_guest kvm
+    LAB_ACCEL=kvm VM_PROBE=1 boot_guest root-ports 8
+    wait_guest
+    # lab/guest/init leaves with 42: QEMU exits with 2 * 42 + 1.
+    if [[ $(<"$guest_dir/qemu-status") == 85 ]]; then echo kvm; else echo tcg; fi >"$verdict"
+  fi
+  LAB_ACCEL=$(<"$verdict")
+  note "guests run under $LAB_ACCEL"
+}
+
+# new_guest NAME: a directory for a guest's logs and its share; sets guest_dir.
+new_guest() {
+  guest_dir=$LAB_LOGS/guest-$((++lab_guests))-$1
+  mkdir -p "$guest_dir/share"
+  : >"$guest_dir/serial.log"
+}
+
+# boot_guest TOPOLOGY TIMEOUT: starts the guest of new_guest in the background, with fd 3 as its terminal's input and
+# fd 4 as its output; sets guest_pid. VM_PNICD_ARGS and VM_PROBE pass on to vm.sh.
+boot_guest() {
+  local stage=${LAB_STAGE:-$guest_dir/share}
+  cp --reflink=auto "$LAB_INITRAMFS" "$guest_dir/initramfs"
+  in_rootfs "$LAB_ROOTFS" /lab/guest/root ro "$stage" /lab/guest/stage ro "$LAB_SOURCE" /lab/guest/src ro \
+    "$guest_dir" /lab/run rw -- env VM_TOPOLOGY="$1" VM_TIMEOUT="$2" VM_ACCEL="$LAB_ACCEL" \
+    VM_KERNEL="$LAB_KERNEL" VM_PNICD_ARGS="${VM_PNICD_ARGS:-}" VM_PROBE="${VM_PROBE:-}" \
+    bash /lab/guest/src/lab/lib/vm.sh <&"${guest_input:-5}" >&4 &
+  guest_pid=$!
+  lab_children+=("$guest_pid")
+}
+
+wait_guest() {
+  local status=0
+  wait "$guest_pid" || status=$?
+  forget_child "$guest_pid"
+  rm -f "$guest_dir/initramfs"
+  return 0
+}
+
+kill_guest() {
+  kill_child "$guest_pid"
+  rm -f "$guest_dir/initramfs"
+}
+
+# guest_splats: lines of the guest's kernel log that mean a kernel bug.
+guest_splats() {
+  grep -hE "$lab_splat" "$guest_dir/serial.log" "$guest_dir/share/dmesg" 2>/dev/null | sort -u | head -n 20
+}
+
+# guest_verdict: sets guest_status (the job's, or 125) and guest_problem (empty when the status can be trusted).
+guest_verdict() {
+  local qemu device said=none
+  qemu=$(cat "$guest_dir/qemu-status" 2>/dev/null) || qemu=none
+  device=$(cat "$guest_dir/pnicd-status" 2>/dev/null) || device=ok
+  said=$(cat "$guest_dir/share/status" 2>/dev/null) || said=none
+  guest_problem=
+  guest_status=125
+  case $qemu in
+    none) guest_problem="the emulator did not start" ;;
+    0) guest_problem="the guest died: its kernel panicked or restarted" ;;
+    124 | 137) guest_problem="the guest did not end within its time limit" ;;
+    *) [[ $said =~ ^[0-9]+$ ]] && ((qemu == (said << 1 & 255 | 1))) ||
+      guest_problem="the guest's exit cannot be trusted: it said '$said', the emulator ended with $qemu" ;;
+  esac
+  [[ $device == ok ]] || guest_problem="${guest_problem:+$guest_problem; }pnicd $device"
+  if [[ -n $(guest_splats) ]]; then
+    guest_problem="${guest_problem:+$guest_problem; }the guest's kernel reported a bug"
+  fi
+  [[ -n $guest_problem ]] || guest_status=$said
+}
+
+# report_guest_problem: what went wrong, with what the logs say.
+report_guest_problem() {
+  printf 'lab: %s\n' "$guest_problem" >&2
+  guest_splats | sed 's/^/  kernel | /' >&2
+  show_log qemu.log 5
+  [[ $guest_problem != *pnicd* ]] || show_log pnicd.log 15
+  [[ $guest_problem != *died* && $guest_problem != *time\ limit* ]] || show_log serial.log 15
+  printf '  logs: %s\n' "$guest_dir" >&2
+}
+
+show_log() {
+  [[ ! -s $guest_dir/$1 ]] || tail -n "$2" "$guest_dir/$1" | sed "s/^/  ${1%.log} | /" >&2
+}
+
+# run_in_guest TOPOLOGY TIMEOUT: the job in $guest_dir/share/job, with its output on our stdout. Returns its status, or
+# 125 when the guest, its kernel or its device failed, whatever the job said.
+run_in_guest() {
+  say "booting a guest: $1, $LAB_ACCEL"
+  boot_guest "$1" "$2"
+  wait_guest
+  guest_verdict
+  [[ -z $guest_problem ]] || report_guest_problem
+  return "$guest_status"
+}

@@ -1,0 +1,129 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# What --help says.
+
+usage() {
+  cat <<END
+Usage: $LAB_COMMAND_LINE COMMAND [OPTIONS]
+
+The whole stack on one machine without hardware: a Debian root file system with a
+current kernel and QEMU, two emulated RDMA NICs, and guests that boot in seconds.
+Everything is built inside that root file system. Needs a Debian machine (x86-64)
+and root; installs mmdebstrap there if it is missing, and nothing else.
+
+Commands:
+  bench      measure RDMA into the BAR of a VFIO-owned device, over each path
+  test       run all tests, or some
+  shell      a shell in a guest with everything loaded
+  exec       run a command in a guest and return its exit status
+  build      build only
+  setup      make the root file system only; every command does so when needed
+  versions   what the lab was tested with, and what is here
+  clean      remove every cache and build
+
+$LAB_COMMAND_LINE COMMAND --help tells more.
+
+Topologies:
+$(usage_topologies)
+
+Environment:
+  PEERMR_CACHE     where everything is kept (now: $LAB_CACHE)
+  PEERMR_MIRROR    Debian mirror (otherwise the one that this machine's apt uses)
+  PEERMR_ACCEL     kvm or tcg (otherwise KVM where it works)
+
+Disk: 1.5 GB for the root file system, up to 0.5 GB for builds. Time: about three
+minutes from nothing, on two cores; a guest boots in about five seconds.
+END
+}
+
+usage_topologies() {
+  local topology
+  for topology in $(topologies); do
+    # shellcheck source=/dev/null
+    (. "$LAB_DIR/topologies/$topology" && printf '  %-12s %s; path: %s\n' "$topology" "$topology_title" "$topology_path")
+  done
+}
+
+usage_setup() {
+  cat <<END
+Usage: $LAB_COMMAND_LINE setup [--refresh]
+
+Makes the lab's root file system, if it is not there yet.
+  --refresh   make it again, with the newest kernel and packages
+END
+}
+
+usage_build() {
+  cat <<END
+Usage: $LAB_COMMAND_LINE build
+
+Builds this checkout in the lab's root file system: libraries, tools, tests, the
+emulated NIC, the libibverbs provider and the kernel modules.
+END
+}
+
+usage_test() {
+  cat <<END
+Usage: $LAB_COMMAND_LINE test [OPTIONS]
+
+Runs the tests. The last line says how many passed, failed and were skipped.
+  --label unit|nic|guest   only these (may be repeated)
+  --filter RE              only tests whose name matches; guest tests are named
+                           guest/TOPOLOGY/NAME, those of the lab itself lab/NAME
+  --topology NAME          guest tests in this topology only
+END
+}
+
+usage_bench() {
+  cat <<END
+Usage: $LAB_COMMAND_LINE bench [--json FILE] [--compare rxe] [ARGUMENTS]
+
+Boots a guest for each path, moves data by RDMA into and out of the BAR of a device
+that userspace owns through VFIO, verifies every byte, and prints one table.
+  --json FILE      the same figures as JSON
+  --compare rxe    also measure the kernel's software RDMA in the same guests
+  ARGUMENTS        passed on to 'peermr bench' in the guest
+END
+}
+
+usage_shell() {
+  cat <<END
+Usage: $LAB_COMMAND_LINE shell [--topology NAME]
+
+A root shell in a guest, with drivers loaded, devices bound and stock RDMA tools on
+the path. /etc/lab.env says which device is which, /src is this checkout, /share is
+handed back. Leave it with exit.
+  --topology NAME   default: switch
+END
+}
+
+usage_exec() {
+  cat <<END
+Usage: $LAB_COMMAND_LINE exec [OPTIONS] [--] COMMAND [ARGUMENTS]
+
+Runs COMMAND in a guest, with its output here, and returns its exit status; 125 when
+the guest died, hung, or its kernel reported a bug. /src is this checkout.
+  --topology NAME       default: switch
+  --timeout SECONDS     for the whole guest; default 300
+  --share DIR           copy what COMMAND leaves in /share to DIR
+  --pnicd-args ARGS     more arguments for the emulated NICs
+  --no-build            use what was built last
+END
+}
+
+usage_versions() {
+  cat <<END
+Usage: $LAB_COMMAND_LINE versions
+
+Versions that the lab was tested with, beside those found.
+END
+}
+
+usage_clean() {
+  cat <<END
+Usage: $LAB_COMMAND_LINE clean
+
+Removes everything that the lab keeps: $LAB_CACHE
+END
+}

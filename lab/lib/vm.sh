@@ -1,0 +1,114 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# vm.sh: one guest, run as the first process of its namespaces, inside the lab's root file system (see guest.sh):
+#   /lab/guest/{root,stage,src}  what the guest sees, read-only
+#   /lab/run                     logs, and share/, which the guest may write
+# Environment: VM_TOPOLOGY, VM_ACCEL, VM_KERNEL, VM_TIMEOUT (seconds, 0: none), VM_PNICD_ARGS, VM_PROBE (1: boot only).
+# Leaves QEMU's exit status in /lab/run/qemu-status and the device's in /lab/run/pnicd-status.
+set -uo pipefail
+
+# shellcheck source=/dev/null
+. "/lab/guest/src/lab/topologies/$VM_TOPOLOGY"
+pnicd=/lab/guest/stage/usr/libexec/peermr-lab/pnicd
+nics=(nic0 nic1)
+sockets=/run/lab
+
+start_nics() {
+  local nic args=() tries=0
+  mkdir -p "$sockets"
+  for nic in "${nics[@]}"; do
+    args+=(--socket "$sockets/$nic.sock")
+  done
+  # shellcheck disable=SC2086 # several arguments on purpose
+  "$pnicd" "${args[@]}" ${VM_PNICD_ARGS:-} >/lab/run/pnicd.log 2>&1 </dev/null &
+  pnicd_pid=$!
+  for nic in "${nics[@]}"; do
+    until [[ -S $sockets/$nic.sock ]]; do
+      kill -0 "$pnicd_pid" 2>/dev/null && ((tries++ < 200)) || return 1
+      sleep 0.05
+    done
+  done
+}
+
+# The device must outlive its guest and then end in order: anything else is a bug in it.
+stop_nics() {
+  local status=0
+  kill -TERM "$pnicd_pid"
+  (sleep 5; kill -KILL "$pnicd_pid") 2>/dev/null &
+  wait "$pnicd_pid" || status=$?
+  ((status == 0)) && echo ok || echo "ended with status $status after SIGTERM"
+}
+
+# run_guest: QEMU's exit status to qemu-status. A guest whose device died is given a moment to show what it makes of it.
+run_guest() {
+  local status=0 ended qemu_pid
+  timeout --foreground -k 2 "$VM_TIMEOUT" "${qemu[@]}" -append "$append" <&0 2>/lab/run/qemu.log &
+  qemu_pid=$!
+  # shellcheck disable=SC2086 # there may be no device
+  wait -n -p ended "$qemu_pid" $pnicd_pid || status=$?
+  if [[ $ended == "$pnicd_pid" ]]; then
+    echo "ended by itself with status $status" >/lab/run/pnicd-status
+    pnicd_pid=
+    (sleep 5; kill "$qemu_pid") 2>/dev/null &
+    status=0
+    wait "$qemu_pid" || status=$?
+  fi
+  echo "$status" >/lab/run/qemu-status
+  [[ -z $pnicd_pid ]] || stop_nics >/lab/run/pnicd-status
+}
+
+machine=q35,memory-backend=ram,vmport=off
+[[ $VM_ACCEL != kvm ]] || machine+=,kernel-irqchip=split
+case $VM_ACCEL in
+  kvm) accel=kvm ;;
+  *) accel=tcg,thread=multi ;;
+esac
+
+qemu=(
+  qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
+  -machine "$machine" -accel "$accel" -cpu "$topology_cpu" -smp 2 -m 2G
+  # Shared, so that the NICs' process can reach guest memory.
+  -object memory-backend-memfd,id=ram,size=2G,share=on
+  -device isa-debug-exit,iobase=0xf4,iosize=4
+  -serial file:/lab/run/serial.log
+  -kernel "/usr/lib/modules/$VM_KERNEL/vmlinuz" -initrd /lab/run/initramfs
+)
+append="console=ttyS0 loglevel=5 panic=-1 rcupdate.rcu_cpu_stall_timeout=60 lab.topology=$VM_TOPOLOGY lab.nic_domain=$topology_nic_domain"
+
+add_devices() {
+  local nic
+  # Before all others: they get their address space from it.
+  ((!topology_iommu)) || qemu+=(-device intel-iommu,intremap=on,caching-mode=on)
+  qemu+=(
+    -fsdev local,id=lab,path=/lab/guest,security_model=none,readonly=on,multidevs=remap
+    -device virtio-9p-pci,fsdev=lab,mount_tag=lab
+    -fsdev local,id=share,path=/lab/run/share,security_model=none
+    -device virtio-9p-pci,fsdev=share,mount_tag=share
+    -device virtio-serial-pci -chardev stdio,id=console,signal=off -device virtconsole,chardev=console
+    "${topology_ports[@]}"
+    -object memory-backend-memfd,id=pmr,size=64M,share=on
+    -device nvme,serial=lab,pmrdev=pmr,bus=nvme
+    -object memory-backend-memfd,id=shm,size=64M,share=on
+    -device ivshmem-plain,memdev=shm,bus=ivshmem
+  )
+  [[ -n $pnicd_pid ]] || return 0
+  for nic in "${nics[@]}"; do
+    qemu+=(-device "{\"driver\":\"vfio-user-pci\",\"bus\":\"$nic\",
+      \"socket\":{\"type\":\"unix\",\"path\":\"$sockets/$nic.sock\"}}")
+  done
+}
+
+pnicd_pid=
+if [[ ${VM_PROBE:-} == 1 ]]; then
+  append+=" lab.probe"
+else
+  if [[ -x $pnicd ]]; then
+    start_nics || { echo "did not start" >/lab/run/pnicd-status; exit 1; }
+  fi
+  add_devices
+fi
+((!topology_iommu)) || append+=" intel_iommu=on"
+
+run_guest
+exit 0
