@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include <linux/vfio.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "base/log.hpp"
+#include "peermr/vfio.hpp"
+#include "vfio/checks.hpp"
+#include "vfio/device_impl.hpp"
+
+namespace peermr::vfio {
+namespace {
+
+constexpr std::uint8_t kBars = 6;
+
+Result<std::shared_ptr<Container>> container_of(const OpenOptions& options) {
+  if (options.container) return options.container;
+  return Container::create(options.paths);
+}
+
+}  // namespace
+
+Result<Device> Device::open(const Bdf& bdf, const OpenOptions& options) {
+  const auto topology = Topology::read(options.paths);
+  if (!topology) return topology.error();
+  const auto number = check_bound_to_vfio(*topology, bdf, options.paths);
+  if (!number) return number.error();
+  auto container = container_of(options);
+  if (!container) return container.error();
+  auto group = (*container)->impl().join(*number);
+  if (!group) {
+    if (group.error().code() != Errc::kGroupNotViable) return group.error();
+    return not_viable_error(*topology, bdf, *number, options.paths);
+  }
+  auto fd = (*group)->open_device(bdf);
+  if (!fd) return fd.error();
+  auto impl = std::make_unique<Impl>();
+  impl->pci = *topology->find(bdf);
+  impl->name = bdf.to_string();
+  impl->container = *std::move(container);
+  impl->group = *std::move(group);
+  impl->fd = *std::move(fd);
+  if (auto ready = impl->init(); !ready) return ready.error();
+  return Device(std::move(impl));
+}
+
+Device::Device(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
+Device::Device(Device&&) noexcept = default;
+
+Device& Device::operator=(Device&& other) noexcept {
+  if (this != &other) {
+    const Device old(std::move(impl_));
+    impl_ = std::move(other.impl_);
+  }
+  return *this;
+}
+
+const Bdf& Device::bdf() const noexcept {
+  return impl_->pci.bdf;
+}
+
+int Device::fd() const noexcept {
+  return impl_->fd.get();
+}
+
+Result<BarInfo> Device::bar_info(BarIndex bar) const {
+  if (bar.value() >= kBars) {
+    return make_error(std::errc::invalid_argument, "describe", bar_name(bdf(), bar),
+                      "BARs are numbered 0 to 5");
+  }
+  vfio_region_info region{};
+  region.argsz = sizeof(region);
+  region.index = bar.value();
+  if (::ioctl(fd(), VFIO_DEVICE_GET_REGION_INFO, &region) != 0) {
+    return errno_error(errno, "describe", bar_name(bdf(), bar));
+  }
+  return BarInfo{.size_bytes = region.size,
+                 .readable = (region.flags & VFIO_REGION_INFO_FLAG_READ) != 0,
+                 .writable = (region.flags & VFIO_REGION_INFO_FLAG_WRITE) != 0,
+                 .mappable = (region.flags & VFIO_REGION_INFO_FLAG_MMAP) != 0};
+}
+
+Result<BarMapping> Device::map_bar(BarIndex bar, BarRange range) const {
+  const std::string name = bar_name(bdf(), bar);
+  const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  const auto length = check_ranges("map", name, impl_->pci.bar(bar), {&range, 1}, page);
+  if (!length) return length.error();
+  const auto info = bar_info(bar);
+  if (!info) return info.error();
+  if (!info->mappable) {
+    return make_error(std::errc::not_supported, "map", name, "the VFIO driver does not let it");
+  }
+  vfio_region_info region{};
+  region.argsz = sizeof(region);
+  region.index = bar.value();
+  if (::ioctl(fd(), VFIO_DEVICE_GET_REGION_INFO, &region) != 0) {
+    return errno_error(errno, "describe", name);
+  }
+  void* address = ::mmap(nullptr, *length, PROT_READ | PROT_WRITE, MAP_SHARED, fd(),
+                         static_cast<off_t>(region.offset + range.offset_bytes));
+  if (address == MAP_FAILED) return errno_error(errno, "map", name);
+  return BarMapping(address, *length);
+}
+
+Result<std::uint16_t> Device::read_config16(std::uint16_t offset) const {
+  return impl_->read_config16(offset);
+}
+
+Result<bool> Device::memory_enabled() const {
+  return impl_->memory_enabled();
+}
+
+BarMapping::BarMapping(BarMapping&& other) noexcept
+    : address_(std::exchange(other.address_, nullptr)),
+      size_bytes_(std::exchange(other.size_bytes_, 0)) {}
+
+BarMapping& BarMapping::operator=(BarMapping&& other) noexcept {
+  std::swap(address_, other.address_);
+  std::swap(size_bytes_, other.size_bytes_);
+  return *this;
+}
+
+BarMapping::~BarMapping() {
+  if (address_ == nullptr) return;
+  if (::munmap(address_, size_bytes_) != 0) {
+    log(LogLevel::kWarning, "unmap BAR: {}", errno_error(errno, "munmap").message());
+  }
+}
+
+}  // namespace peermr::vfio

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "peermr/vfio.hpp"
+#include "support/machine.hpp"
+#include "vfio/checks.hpp"
+
+namespace peermr::vfio {
+namespace {
+
+using test::Function;
+using test::Machine;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+const Bdf kBdf(0, 4, 0, 0);
+const std::string kPlace = "pci0000:00/0000:00:01.0/0000:04:00.0";
+
+Error open_fails(const Machine& machine) {
+  auto device = Device::open(kBdf, {.paths = machine.paths()});
+  EXPECT_FALSE(device);
+  return device.error();
+}
+
+TEST(OpenDevice, ThatDoesNotExistSaysSo) {
+  const Machine machine;
+  const Error error = open_fails(machine);
+  EXPECT_EQ(error.code(), std::errc::no_such_device);
+  EXPECT_THAT(error.message(), HasSubstr("0000:04:00.0"));
+}
+
+TEST(OpenDevice, ThatAHostDriverHasNamesItAndTheCommands) {
+  Machine machine;
+  machine.add(kPlace, {.driver = "nvme", .iommu_group = 7});
+  const Error error = open_fails(machine);
+  EXPECT_EQ(error.code(), Errc::kNotBoundToVfio);
+  EXPECT_THAT(
+      error.message(),
+      AllOf(HasSubstr("driver nvme has it"),
+            HasSubstr("echo vfio-pci > /sys/bus/pci/devices/0000:04:00.0/driver_override"),
+            HasSubstr("echo 0000:04:00.0 > /sys/bus/pci/devices/0000:04:00.0/driver/unbind"),
+            HasSubstr("echo 0000:04:00.0 > /sys/bus/pci/drivers_probe")));
+}
+
+TEST(OpenDevice, ThatNoDriverHasNeedsNoUnbinding) {
+  Machine machine;
+  machine.add(kPlace, {.iommu_group = 7});
+  const Error error = open_fails(machine);
+  EXPECT_EQ(error.code(), Errc::kNotBoundToVfio);
+  EXPECT_THAT(error.message(), AllOf(HasSubstr("no driver has it"), Not(HasSubstr("unbind"))));
+}
+
+TEST(OpenDevice, WithoutIommuGroupSaysHowToGetOne) {
+  Machine machine;
+  machine.add(kPlace, {.driver = "vfio-pci"});
+  const Error error = open_fails(machine);
+  EXPECT_EQ(error.code(), std::errc::not_supported);
+  EXPECT_THAT(error.message(), HasSubstr("IOMMU"));
+}
+
+TEST(OpenDevice, WithoutTheVfioModuleSaysWhatToLoad) {
+  Machine machine;
+  machine.add(kPlace, {.driver = "vfio-pci", .iommu_group = 7});
+  const Error error = open_fails(machine);
+  EXPECT_EQ(error.code(), std::errc::no_such_file_or_directory);
+  EXPECT_THAT(error.message(), AllOf(HasSubstr("/dev/vfio/vfio"), HasSubstr("modprobe")));
+}
+
+TEST(OpenDevice, WhatIsNoVfioContainerIsRefused) {
+  Machine machine;
+  machine.add(kPlace, {.driver = "vfio-pci", .iommu_group = 7});
+  test::write_file(machine.root() / "dev/vfio/vfio", "");
+  const Error error = open_fails(machine);
+  EXPECT_EQ(error.code(), std::errc::not_supported);
+  EXPECT_THAT(error.message(), HasSubstr("type 1"));
+}
+
+TEST(OpenDevice, VariantDriversAreKnownByTheirFolder) {
+  Machine machine;
+  machine.add(kPlace, {.driver = "mlx5_lent", .iommu_group = 7});
+  const Topology topology = Topology::read(machine.paths()).value();
+  EXPECT_FALSE(check_bound_to_vfio(topology, kBdf, machine.paths()));
+  std::filesystem::create_directory(machine.root() / "sys/devices" / kPlace / "vfio-dev");
+  EXPECT_EQ(check_bound_to_vfio(topology, kBdf, machine.paths()).value(), 7u);
+}
+
+TEST(OpenDevice, GroupThatIsNotViableNamesTheDevicesOfHostDriversOnly) {
+  Machine machine;
+  Function port{
+      .class_code = 0x060400, .type = PcieType::kRootPort, .driver = "pcieport", .iommu_group = 7};
+  machine.add("pci0000:00/0000:00:01.0", port);
+  machine.add(kPlace, {.driver = "vfio-pci", .iommu_group = 7});
+  machine.add("pci0000:00/0000:00:01.0/0000:04:00.1",
+              {.driver = "snd_hda_intel", .iommu_group = 7});
+  machine.add("pci0000:00/0000:00:01.0/0000:04:00.2", {.driver = "pci-stub", .iommu_group = 7});
+  machine.add("pci0000:00/0000:00:01.0/0000:04:00.3", {.iommu_group = 7});
+  machine.add("pci0000:00/0000:00:02.0", {.driver = "e1000e", .iommu_group = 8});
+  const Topology topology = Topology::read(machine.paths()).value();
+  const Error error = not_viable_error(topology, kBdf, 7, machine.paths());
+  EXPECT_EQ(error.code(), Errc::kGroupNotViable);
+  EXPECT_THAT(error.message(), HasSubstr("group 7: 0000:04:00.1 (snd_hda_intel); bind"));
+}
+
+TEST(DmaBuf, AdoptsNothingElse) {
+  const auto file = DmaBuf::adopt(UniqueFd(::open("/dev/null", O_RDWR)), "the slice");
+  ASSERT_FALSE(file);
+  EXPECT_EQ(file.error().code(), std::errc::invalid_argument);
+  EXPECT_THAT(file.error().message(),
+              HasSubstr("the slice: Invalid argument: it is not a dma-buf"));
+  EXPECT_FALSE(DmaBuf::adopt(UniqueFd()));
+}
+
+}  // namespace
+}  // namespace peermr::vfio
