@@ -13,6 +13,19 @@
 #define PNIC_POLL_US		1000
 #define PNIC_ENABLE_TIMEOUT_US	(5 * USEC_PER_SEC)	/* it has 1 s; the machine may be slow */
 
+/* Under state_lock: clients of a registered device hear that it is dead. */
+static void pnic_report_death(struct pnic_dev *dev)
+{
+	struct ib_event event = {
+		.event = IB_EVENT_DEVICE_FATAL,
+		.device = &dev->ibdev,
+		.element.port_num = 1,
+	};
+
+	if (dev->dead && dev->registered)
+		ib_dispatch_event(&event);
+}
+
 /*
  * Ends all activity of the device, for good: bus mastering off is a fence (section 2). Commands
  * fail at once from here on, so that memory can be given back without asking the device. Any
@@ -20,11 +33,6 @@
  */
 void pnic_kill(struct pnic_dev *dev, const char *why)
 {
-	struct ib_event event = {
-		.event = IB_EVENT_DEVICE_FATAL,
-		.device = &dev->ibdev,
-		.element.port_num = 1,
-	};
 	unsigned long flags;
 	bool killed = false;
 
@@ -33,8 +41,7 @@ void pnic_kill(struct pnic_dev *dev, const char *why)
 		pci_clear_master(dev->pdev);
 		smp_store_release(&dev->dead, true); /* not before the fence; see pnic_is_dead() */
 		killed = true;
-		if (dev->registered)
-			ib_dispatch_event(&event);
+		pnic_report_death(dev);
 	}
 	spin_unlock_irqrestore(&dev->state_lock, flags);
 	if (!killed)
@@ -200,6 +207,7 @@ static int pnic_register(struct pnic_dev *dev)
 		return err;
 	spin_lock_irq(&dev->state_lock);
 	dev->registered = true;
+	pnic_report_death(dev); /* it may have died while the first clients came */
 	spin_unlock_irq(&dev->state_lock);
 	return 0;
 }
