@@ -59,7 +59,7 @@ void PciConfigSpace::build_capabilities(const PciIdentity& identity) {
   set8(kPmOffset, PCI_CAP_ID_PM);
   set8(kPmOffset + PCI_CAP_LIST_NEXT, kMsixOffset);
   set16(kPmOffset + PCI_PM_PMC, 3);  // version 1.2, neither D1 nor D2, no PME
-  set16(kPmOffset + PCI_PM_CTRL, PCI_PM_CTRL_NO_SOFT_RESET);
+  // No_Soft_Reset stays clear: D3hot to D0 resets the function.
   writable16(kPmOffset + PCI_PM_CTRL, PCI_PM_CTRL_STATE_MASK);
 
   set8(kMsixOffset, PCI_CAP_ID_MSIX);
@@ -94,6 +94,7 @@ bool PciConfigSpace::read(uint64_t offset, std::span<std::byte> out) const noexc
 bool PciConfigSpace::write(uint64_t offset, std::span<const std::byte> data) {
   if (offset > kSize || data.size() > kSize - offset) return false;
   bool flr = false;
+  const bool was_in_d0 = in_d0();
   for (size_t i = 0; i < data.size(); ++i) {
     const size_t at = offset + i;
     const auto value = std::to_integer<uint8_t>(data[i]);
@@ -106,8 +107,8 @@ bool PciConfigSpace::write(uint64_t offset, std::span<const std::byte> data) {
     if (to_missing_state) continue;
     data_[at] = static_cast<uint8_t>((data_[at] & ~mask_[at]) | (value & mask_[at]));
   }
-  if (flr) {
-    listener_.on_function_level_reset();
+  if (flr || (!was_in_d0 && in_d0())) {
+    listener_.on_function_reset();
     reset();
   }
   listener_.on_pci_state_changed();

@@ -37,8 +37,9 @@ class PciConfigListener {
   /// Memory decoding, bus mastering or the power state may have changed: look at the config space.
   virtual void on_pci_state_changed() = 0;
 
-  /// The guest started a function-level reset. The config space resets itself after the call.
-  virtual void on_function_level_reset() = 0;
+  /// The guest started a function-level reset, or led the function from D3hot back to D0, which
+  /// resets it too. The config space resets itself after the call.
+  virtual void on_function_reset() = 0;
 };
 
 /// The 4 KiB configuration space of a PCI Express endpoint: header, power management (D0 and D3hot,
