@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+
+#include <cstddef>
+#include <functional>
+
+#include "peermr/unique_fd.hpp"
+
+namespace peermr::native {
+
+/// Pages on which a store is noticed, as the store to a trapped page of a BAR is: the kick pages of
+/// a process (docs/nic-spec.md, section 4).
+///
+/// The pages are kept missing under a userfaultfd (user mode only, no privilege needed). A store
+/// faults; serve() gives it a page, waits until the store is in it, takes the page away and only
+/// then kicks: a store that found the page present happened before that kick, and none is lost.
+///
+/// Where the kernel or a sandbox has no userfaultfd, pages are plain memory and needs_ticks() asks
+/// the owner to kick an armed device now and then.
+class KickPages {
+ public:
+  KickPages();
+
+  /// A new page, for munmap(2) by its user. MAP_FAILED with errno.
+  void* map(int prot);
+
+  /// To be watched for input; -1 if there is nothing to watch.
+  int fd() const noexcept { return uffd_.get(); }
+  bool needs_ticks() const noexcept { return !uffd_; }
+
+  /// Handles what fd() has, and calls `kick` once for each store noticed.
+  void serve(const std::function<void()>& kick);
+
+ private:
+  UniqueFd uffd_;
+};
+
+}  // namespace peermr::native
