@@ -36,9 +36,7 @@ struct RegionKeys {
 ///   if (const auto lease = region.lease()) post(lease->lkey, lease->address);
 class [[nodiscard]] PEERMR_API Lease {
  public:
-  ~Lease() {
-    if (keys_ != nullptr) leave();
-  }
+  ~Lease();
   Lease(const Lease&) = delete;
   Lease& operator=(const Lease&) = delete;
 
@@ -50,7 +48,6 @@ class [[nodiscard]] PEERMR_API Lease {
  private:
   friend class detail::RegionCore;
   explicit Lease(const RegionKeys* keys) noexcept : keys_(keys) {}
-  static void leave() noexcept;
 
   const RegionKeys* keys_;
 };

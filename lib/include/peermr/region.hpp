@@ -111,7 +111,8 @@ class PEERMR_API Region {
   explicit Region(std::shared_ptr<detail::RegionCore> core) noexcept;
   Region(Region&&) noexcept;
   Region& operator=(Region&&) noexcept;
-  /// As close(), with errors logged.
+  /// As close(), with errors logged. In a thread that holds a lease it cannot close: the memory
+  /// region is lost until the process ends.
   ~Region();
 
   /// The keys, or nothing while the region is not live. See Lease.

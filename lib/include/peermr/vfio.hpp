@@ -118,7 +118,8 @@ class PEERMR_API Device {
   explicit Device(std::unique_ptr<Impl> impl) noexcept;
   Device(Device&&) noexcept;
   Device& operator=(Device&&) noexcept;
-  /// As close(), with errors logged. A thread that holds a lease ends the program here.
+  /// As close(), with errors logged. In a thread that holds a lease it cannot close: the device
+  /// stays open until the process ends.
   ~Device();
 
   [[nodiscard]] const Bdf& bdf() const noexcept;

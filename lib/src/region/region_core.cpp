@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "region/region_core.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.hpp"
+#include "region/read_section.hpp"
+
+namespace peermr {
+
+Lease::~Lease() {
+  if (keys_ != nullptr) detail::leave_section();
+}
+
+bool thread_holds_lease() noexcept {
+  return detail::in_section();
+}
+
+namespace detail {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Registering for the first time may meet a restore that is under way; more than these attempts is
+// a request that the kernel does not like.
+constexpr int kFirstAttempts = 3;
+
+// Completions that a revoke explains: the requester's own key was refused, the responder refused
+// its key, or the responder kept asking to wait while its memory was away.
+bool revoke_explains(ibv_wc_status status) noexcept {
+  switch (status) {
+    case IBV_WC_LOC_PROT_ERR:
+    case IBV_WC_LOC_ACCESS_ERR:
+    case IBV_WC_REM_ACCESS_ERR:
+    case IBV_WC_REM_OP_ERR:
+    case IBV_WC_RNR_RETRY_EXC_ERR:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool worth_another_attempt(const Error& error) {
+  return error.code() == Errc::kRevoked ||
+         error.code() == std::error_code(EINVAL, std::generic_category());
+}
+
+}  // namespace
+
+RegionCore::RegionCore(std::unique_ptr<Registrar> registrar, RegionConfig config)
+    : registrar_(std::move(registrar)), config_(std::move(config)) {}
+
+RegionCore::~RegionCore() {
+  if (const auto closed = close(); !closed) {
+    log(LogLevel::kWarning, "{}", closed.error().message());
+  }
+}
+
+Result<std::shared_ptr<RegionCore>> RegionCore::create(std::unique_ptr<Registrar> registrar,
+                                                       std::shared_ptr<MemoryEvents> events,
+                                                       RegionConfig config) {
+  if (config.keys == KeyPolicy::kFresh &&
+      registrar->importer().importer == verbs::ImporterClass::kFaultable) {
+    return make_error(
+        std::errc::not_supported, "make region", config.name,
+        "fresh keys cannot be promised: the importer lets an old key in again as soon "
+        "as the exporter restores the memory; use stable keys");
+  }
+  auto core = std::make_shared<RegionCore>(std::move(registrar), std::move(config));
+  // First subscribe, then register: a revoke in between is noticed either way.
+  const auto available = events ? events->subscribe(core) : MemoryEvents::State::kAvailable;
+  if (available == MemoryEvents::State::kGone) {
+    return make_error(Errc::kDead, "make region", core->name(), "the device is closed");
+  }
+  if (available == MemoryEvents::State::kRevoked) {
+    return make_error(Errc::kRevoked, "make region", core->name(),
+                      "memory decode of the device is off, or it is being reset");
+  }
+  if (auto registered = core->register_first(); !registered) return registered.error();
+  return core;
+}
+
+Result<void> RegionCore::register_first() {
+  Lock lock(mutex_);
+  for (int attempt = 1;; ++attempt) {
+    if (revokes_ != 0 || state_ == RegionState::kDead) {
+      return make_error(Errc::kRevoked, "make region", config_.name, "it was revoked meanwhile");
+    }
+    auto added = registrar_->add();
+    if (added) {
+      current_ = Held{*added, key_epoch()};
+      publish();
+      return {};
+    }
+    const Error& error = added.error();
+    if (error.code() == Errc::kRevoked || !worth_another_attempt(error) ||
+        attempt == kFirstAttempts) {
+      return error;
+    }
+    changed_.wait_for(lock, config_.back_off.first);
+  }
+}
+
+Lease RegionCore::lease() const noexcept {
+  enter_section();
+  const RegionKeys* keys = published_.load(std::memory_order_acquire);
+  if (keys == nullptr) leave_section();
+  return Lease(keys);
+}
+
+RegionState RegionCore::state() const noexcept {
+  const RegionState state = state_.load();
+  if (state == RegionState::kLive && published_.load() == nullptr) return RegionState::kRevoked;
+  return state;
+}
+
+CompletionVerdict RegionCore::report_completion(ibv_wc_status status,
+                                                Generation posted_in) noexcept {
+  if (!revoke_explains(status)) return CompletionVerdict::kUnrelated;
+  const Lease held = lease();
+  if (!held) return CompletionVerdict::kRevoked;
+  if (held->generation > posted_in) return CompletionVerdict::kStale;
+  const RegionKeys* expected = &*held;
+  if (published_.compare_exchange_strong(expected, nullptr)) {
+    announce(RegionState::kRevoked, nullptr);
+  }
+  return CompletionVerdict::kRevoked;
+}
+
+Error RegionCore::lease_held(std::string_view operation) const {
+  return make_error(Errc::kLeaseHeld, operation, config_.name,
+                    "it would wait for that lease for ever");
+}
+
+Result<void> RegionCore::quiesce() {
+  if (in_section()) return lease_held("revoke");
+  const Lock lock(mutex_);
+  ++revokes_;
+  changed_.notify_all();
+  if (state_ == RegionState::kDead) return {};
+  if (config_.on_revoke == RevokePolicy::kFail) return die();
+  unpublish();
+  change_state(RegionState::kRevoked);
+  return {};
+}
+
+bool RegionCore::restore() {
+  Lock lock(mutex_);
+  if (state_ == RegionState::kDead) return false;
+  if (config_.on_revoke == RevokePolicy::kHandOver) {
+    change_state(RegionState::kRestoring);
+    return false;
+  }
+  const auto restored = bring_back(lock, config_.back_off.limit);
+  if (!restored) log(LogLevel::kWarning, "{}", restored.error().message());
+  return restored.has_value();
+}
+
+void RegionCore::gone() {
+  const Lock lock(mutex_);
+  if (state_ == RegionState::kDead) return;
+  if (const auto removed = die(); !removed) {
+    log(LogLevel::kWarning, "{}", removed.error().message());
+  }
+}
+
+Result<void> RegionCore::recover(std::optional<std::chrono::nanoseconds> limit) {
+  if (in_section()) return lease_held("recover");
+  Lock lock(mutex_);
+  if (state() == RegionState::kLive) return {};
+  // Policy kFail means that the first revoke is the end, whoever noticed it.
+  if (config_.on_revoke == RevokePolicy::kFail) {
+    if (auto died = die(); !died) return died;
+  }
+  if (state_ == RegionState::kDead) return make_error(Errc::kDead, "recover", config_.name);
+  return bring_back(lock, limit.value_or(config_.back_off.limit));
+}
+
+Result<void> RegionCore::bring_back(Lock& lock, std::chrono::nanoseconds limit) {
+  const auto deadline = Clock::now() + limit;
+  const std::uint64_t revokes = revokes_;
+  auto pause = config_.back_off.first;
+  unpublish();
+  change_state(RegionState::kRestoring);
+  while (true) {
+    auto done = try_once();
+    if (done) return done;
+    if (!worth_another_attempt(done.error()) || Clock::now() + pause > deadline) {
+      change_state(RegionState::kRevoked, &done.error());
+      return done;
+    }
+    changed_.wait_for(lock, pause);
+    pause = std::min(pause * 2, config_.back_off.ceiling);
+    // Others may have had the mutex.
+    if (state_ == RegionState::kDead) return make_error(Errc::kDead, "recover", config_.name);
+    if (state_ == RegionState::kLive) return {};
+    if (revokes_ != revokes) {
+      return make_error(Errc::kRevoked, "recover", config_.name, "it was revoked once more");
+    }
+  }
+}
+
+bool RegionCore::keeps_key() const noexcept {
+  return current_ && config_.keys == KeyPolicy::kStable &&
+         registrar_->importer().importer == verbs::ImporterClass::kFaultable;
+}
+
+Result<void> RegionCore::try_once() {
+  if (keeps_key()) {
+    if (auto probed = registrar_->probe(); !probed) return probed;
+  } else {
+    auto added = registrar_->add();
+    if (!added) return added.error();
+    if (current_) old_.push_back(*current_);
+    current_ = Held{*added, KeyEpoch(key_epoch_.load() + 1)};
+    key_epoch_ = current_->epoch.value();
+    if (config_.keys == KeyPolicy::kStable) {
+      // Nothing is promised about the old key, and the device has only so many.
+      for (const Held& held : old_) {
+        if (const auto removed = registrar_->remove(held.registration); !removed) {
+          log(LogLevel::kWarning, "{}", removed.error().message());
+        }
+      }
+      old_.clear();
+    }
+  }
+  ++generation_;
+  publish();
+  return {};
+}
+
+void RegionCore::publish() {
+  keys_ = std::make_unique<const RegionKeys>(RegionKeys{.lkey = current_->registration.lkey,
+                                                        .rkey = current_->registration.rkey,
+                                                        .address = config_.address,
+                                                        .length_bytes = config_.length_bytes,
+                                                        .generation = generation(),
+                                                        .key_epoch = current_->epoch});
+  published_.store(keys_.get(), std::memory_order_release);
+  change_state(RegionState::kLive);
+}
+
+void RegionCore::unpublish() {
+  published_.store(nullptr);
+  // Also when report_completion() was first: it does not wait.
+  if (!keys_) return;
+  synchronize_readers();
+  keys_.reset();
+}
+
+Result<void> RegionCore::release_keys_before(KeyEpoch epoch) {
+  const Lock lock(mutex_);
+  Result<void> first_error;
+  std::erase_if(old_, [&](const Held& held) {
+    if (held.epoch >= epoch) return false;
+    auto removed = registrar_->remove(held.registration);
+    if (!removed && first_error) first_error = std::move(removed);
+    return true;
+  });
+  return first_error;
+}
+
+Result<void> RegionCore::close() {
+  if (state_ == RegionState::kDead) return {};
+  if (in_section()) return lease_held("close");
+  const Lock lock(mutex_);
+  return die();
+}
+
+Result<void> RegionCore::die() {
+  if (state_ == RegionState::kDead) return {};
+  unpublish();
+  Result<void> first_error;
+  if (current_) old_.push_back(*std::exchange(current_, std::nullopt));
+  for (const Held& held : old_) {
+    auto removed = registrar_->remove(held.registration);
+    if (!removed && first_error) first_error = std::move(removed);
+  }
+  old_.clear();
+  change_state(RegionState::kDead);
+  return first_error;
+}
+
+void RegionCore::change_state(RegionState state, const Error* error) {
+  if (state_.exchange(state) == state && state != RegionState::kLive) return;
+  changed_.notify_all();
+  announce(state, error);
+}
+
+void RegionCore::announce(RegionState state, const Error* error) const noexcept {
+  log(LogLevel::kDebug, "region {}: {}, generation {}, key epoch {}", config_.name,
+      to_string(state), generation().value(), key_epoch().value());
+  if (config_.on_event) config_.on_event({state, generation(), key_epoch(), error});
+}
+
+}  // namespace detail
+}  // namespace peermr

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+
+#include <string_view>
+
+#include "peermr/verbs.hpp"
+
+namespace peermr::verbs {
+
+struct ImporterInfo {
+  ImporterClass importer;
+  std::string_view reason;
+};
+
+/// By the PCI driver's name, or "rxe" and "siw". mlx5 is taken to have on-demand paging.
+[[nodiscard]] ImporterInfo importer_of_driver(std::string_view driver) noexcept;
+
+/// mlx5 without on-demand paging, whose MRs are pinned.
+[[nodiscard]] ImporterInfo importer_without_odp() noexcept;
+
+}  // namespace peermr::verbs

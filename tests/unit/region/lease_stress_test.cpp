@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Leases against revokes, from several threads: what ThreadSanitizer and AddressSanitizer check.
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "region/fake_registrar.hpp"
+#include "region/read_section.hpp"
+#include "region/region_core.hpp"
+
+namespace peermr {
+namespace {
+
+using detail::MemoryEvents;
+using detail::RegionCore;
+using test::FakeDevice;
+using test::FakeRegistrar;
+using namespace std::chrono_literals;
+
+TEST(LeaseStress, KeyOfAHeldLeaseIsAlwaysRegistered) {
+  // The device's side of it: a key that is removed while a lease shows it would be a use after free
+  // for a NIC. Keys never repeat, so one bit for each tells.
+  static std::array<std::atomic<bool>, 1u << 16> registered;
+  class Registrar final : public detail::Registrar {
+   public:
+    Registrar() { description_.importer = verbs::ImporterClass::kRevocable; }
+    Result<detail::Registration> add() override {
+      registered.at(++last_) = true;
+      return detail::Registration{nullptr, Lkey(last_), Rkey(last_)};
+    }
+    Result<void> remove(const detail::Registration& registration) override {
+      registered.at(registration.rkey.value()) = false;
+      return {};
+    }
+    Result<void> probe() override { return {}; }
+    const verbs::RdmaDevice& importer() const noexcept override { return description_; }
+
+   private:
+    verbs::RdmaDevice description_;
+    std::uint32_t last_ = 0;
+  };
+
+  const auto events = std::make_shared<MemoryEvents>();
+  const auto region = RegionCore::create(std::make_unique<Registrar>(), events, {}).value();
+  std::atomic<bool> stop{false};
+  std::atomic<std::uint64_t> leases{0};
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 3; ++i) {
+    readers.emplace_back([&, i] {
+      std::uint64_t count = 0;
+      while (!stop) {
+        if (const Lease lease = region->lease()) {
+          ASSERT_TRUE(registered[lease->rkey.value()]);
+          ASSERT_EQ(lease->generation.value(), lease->key_epoch.value());
+          ++count;
+        }
+        if (i == 0 && count % 4096 == 1) {
+          region->report_completion(IBV_WC_LOC_PROT_ERR, region->generation());
+        }
+      }
+      leases += count;
+    });
+  }
+  int revokes = 0;
+  for (const auto end = std::chrono::steady_clock::now() + 300ms;
+       std::chrono::steady_clock::now() < end && revokes < 20000; ++revokes) {
+    ASSERT_TRUE(events->quiesce_all());
+    events->restore_all();
+    // Without a pause the keys would be there for too short to be seen.
+    std::this_thread::sleep_for(10us);
+  }
+  stop = true;
+  for (auto& reader : readers) reader.join();
+  EXPECT_GT(revokes, 10);
+  EXPECT_GT(leases, 10u);
+  EXPECT_TRUE(region->close());
+}
+
+TEST(LeaseStress, MoreThreadsThanSlotsStillExclude) {
+  // Each thread keeps its slot while it lives, so 1,100 of them use up all 1,024.
+  FakeDevice device;
+  const auto region =
+      RegionCore::create(std::make_unique<FakeRegistrar>(device, verbs::ImporterClass::kRevocable),
+                         nullptr, {})
+          .value();
+  std::atomic<int> inside{0};
+  std::atomic<bool> leave{false};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 1100; ++i) {
+    threads.emplace_back([&] {
+      const Lease lease = region->lease();
+      ++inside;
+      leave.wait(false);
+      --inside;
+    });
+  }
+  while (inside < 1100) std::this_thread::sleep_for(1ms);
+  std::thread closer([&] {
+    EXPECT_TRUE(region->close());
+    EXPECT_EQ(inside, 0);
+  });
+  std::this_thread::sleep_for(5ms);
+  leave = true;
+  leave.notify_all();
+  for (auto& thread : threads) thread.join();
+  closer.join();
+}
+
+TEST(LeaseStress, SlotsOfThreadsThatEndedAreUsedAgain) {
+  for (int i = 0; i < 3000; ++i) {
+    std::thread([] {
+      detail::enter_section();
+      EXPECT_NE(detail::t_sections.slot, detail::g_shared_slot);
+      detail::leave_section();
+    }).join();
+  }
+}
+
+}  // namespace
+}  // namespace peermr
