@@ -65,6 +65,7 @@ void Engine::run() {
       idle = 0;
       continue;
     }
+    if (stopped_) break;  // a handler has just said so: nobody would end the sleep
     const bool queues =
         std::any_of(nics_.begin(), nics_.end(), [](const auto& nic) { return nic->has_queues(); });
     if (queues && ++idle < spin_) {
