@@ -15,22 +15,29 @@ need_topology() {
   [[ $1 =~ ^[a-z-]+$ && -e $LAB_DIR/topologies/$1 ]] || usage_error "no topology '$1'; there are: $(topologies)"
 }
 
-# ensure_guest_image: sets LAB_INITRAMFS and LAB_ACCEL.
+# ensure_guest_image: sets LAB_IMAGE, what guests boot with, and LAB_ACCEL. Other runs may still use older ones.
 ensure_guest_image() {
   local key
-  key=$(cat "$LAB_DIR/guest/init" "$LAB_DIR/lib/initramfs.sh" | sha256sum | cut -c1-12)
-  LAB_INITRAMFS=$LAB_CACHE/guest/${LAB_ROOTFS##*/}-$key.initramfs
+  key=$(cat "$LAB_DIR/guest/init" "$LAB_DIR/lib/guest-image.sh" | sha256sum | cut -c1-12)
+  LAB_IMAGE=$LAB_CACHE/guest/${LAB_ROOTFS##*/}-$key
   mkdir -p "$LAB_CACHE/guest"
-  if [[ ! -e $LAB_INITRAMFS ]]; then
-    local part=$LAB_CACHE/guest/$$.part
-    mkdir "$part"
-    doom "$part"
-    step initramfs "making the guest's initramfs" in_rootfs "$LAB_SOURCE" /src ro "$part" /build rw -- \
-      sh /src/lab/lib/initramfs.sh "$LAB_KERNEL" /src/lab/guest/init /build/initramfs
-    rm -f "$LAB_CACHE/guest/"*.initramfs
-    mv "$part/initramfs" "$LAB_INITRAMFS"
+  if [[ ! -e $LAB_IMAGE || $LAB_IMAGE -ot $LAB_ROOTFS/etc/peermr-lab ]]; then
+    take_lock 8 "$LAB_CACHE/setup.lock" -x "another run is setting up the lab"
+    [[ -e $LAB_IMAGE && ! $LAB_IMAGE -ot $LAB_ROOTFS/etc/peermr-lab ]] || make_guest_image
+    drop_lock 8
   fi
+  take_lock 6 "$LAB_IMAGE.lock" -s "another run is replacing the guest's image"
   choose_accelerator
+}
+
+make_guest_image() {
+  rm -rf --one-file-system -- "$LAB_CACHE"/guest/*.part
+  mkdir "$LAB_IMAGE.part"
+  doom "$LAB_IMAGE.part"
+  step image "making the guest's image" in_rootfs "$LAB_SOURCE" /src ro "$LAB_ROOTFS" /lab/guest/root ro \
+    "$LAB_IMAGE.part" /build rw -- bash /src/lab/lib/guest-image.sh "$LAB_KERNEL" /src/lab/guest/init /build
+  replace_dir "$LAB_IMAGE"
+  spare "$LAB_IMAGE.part"
 }
 
 # /dev/kvm may be there and not work, so a kernel is booted with it; the verdict holds until the machine restarts.
@@ -66,10 +73,9 @@ new_guest() {
 # fd 4 as its output; sets guest_pid. VM_PNICD_ARGS and VM_PROBE pass on to vm.sh.
 boot_guest() {
   local stage=${LAB_STAGE:-$guest_dir/share}
-  cp --reflink=auto "$LAB_INITRAMFS" "$guest_dir/initramfs"
-  in_rootfs "$LAB_ROOTFS" /lab/guest/root ro "$stage" /lab/guest/stage ro "$LAB_SOURCE" /lab/guest/src ro \
+  in_rootfs "$LAB_IMAGE" /lab/image ro "$stage" /lab/guest/stage ro "$LAB_SOURCE" /lab/guest/src ro \
     "$guest_dir" /lab/run rw -- env VM_TOPOLOGY="$1" VM_TIMEOUT="$2" VM_ACCEL="$LAB_ACCEL" \
-    VM_KERNEL="$LAB_KERNEL" VM_PNICD_ARGS="${VM_PNICD_ARGS:-}" VM_PROBE="${VM_PROBE:-}" \
+    VM_PNICD_ARGS="${VM_PNICD_ARGS:-}" VM_PROBE="${VM_PROBE:-}" \
     bash /lab/guest/src/lab/lib/vm.sh <&"${guest_input:-5}" >&4 &
   guest_pid=$!
   lab_children+=("$guest_pid")
@@ -79,13 +85,11 @@ wait_guest() {
   local status=0
   wait "$guest_pid" || status=$?
   forget_child "$guest_pid"
-  rm -f "$guest_dir/initramfs"
   return 0
 }
 
 kill_guest() {
   kill_child "$guest_pid"
-  rm -f "$guest_dir/initramfs"
 }
 
 # guest_splats: lines of the guest's kernel log that mean a kernel bug.

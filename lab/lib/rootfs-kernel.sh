@@ -31,7 +31,7 @@ install_kernel() {
 # Everything later works on a read-only root: mount points must be there.
 prepare_root() {
   mkdir -p "$root/src" "$root/build" "$root/share" "$root/etc/peermr-lab" "$root/lab/run" \
-    "$root/lab/guest/root" "$root/lab/guest/stage" "$root/lab/guest/src"
+    "$root/lab/image" "$root/lab/guest/root" "$root/lab/guest/stage" "$root/lab/guest/src"
   echo "$kernel" >"$root/etc/peermr-lab/kernel"
   # shellcheck disable=SC2016 # dpkg-query expands these
   chroot "$root" dpkg-query -W -f '${Package} ${Version}\n' >"$root/etc/peermr-lab/packages"

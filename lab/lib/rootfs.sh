@@ -3,10 +3,8 @@
 #
 # The lab's root file system: made once for each package list, kept in the cache, never written to afterwards.
 
-lab_suite=trixie
-
 rootfs_key() {
-  cat "$LAB_DIR/packages" "$LAB_DIR/lib/rootfs.sh" "$LAB_DIR/lib/rootfs-kernel.sh" "$LAB_DIR/lib/rootfs-source.sh" |
+  cat "$LAB_DIR/packages" "$LAB_DIR/lib/rootfs-command.sh" "$LAB_DIR/lib/rootfs-kernel.sh" "$LAB_DIR/lib/rootfs-source.sh" |
     sha256sum | cut -c1-12
 }
 
@@ -20,6 +18,12 @@ ensure_rootfs() {
     drop_lock 8
   fi
   take_lock 7 "$LAB_ROOTFS.lock" -s "another run is replacing the root file system"
+  if [[ ! -e $LAB_ROOTFS ]]; then
+    # It went between our look and our lock.
+    drop_lock 7
+    ensure_rootfs
+    return
+  fi
   LAB_KERNEL=$(<"$LAB_ROOTFS/etc/peermr-lab/kernel")
 }
 
@@ -37,38 +41,8 @@ build_rootfs() {
   apt_settings "$mirror" >"$LAB_LOGS/apt.conf"
   set_rootfs_command "$mirror" "$LAB_ROOTFS.part"
   step rootfs "installing packages from $mirror" in_namespaces "${rootfs_command[@]}"
-  replace_rootfs
+  take_lock 7 "$LAB_ROOTFS.lock" -x "other runs use the root file system that is to be replaced"
+  replace_dir "$LAB_ROOTFS"
+  drop_lock 7
   spare "$LAB_ROOTFS.part"
-}
-
-# set_rootfs_command MIRROR DIR: sets rootfs_command.
-set_rootfs_command() {
-  local mirror=$1 dir=$2 hooks=$LAB_DIR/lib packages
-  packages=$(grep -v '^#' "$LAB_DIR/packages" | xargs | tr ' ' ,)
-  rootfs_command=(
-    mmdebstrap --mode=root --variant=minbase --architectures=amd64 --include="$packages"
-    --aptopt="$LAB_LOGS/apt.conf"
-    --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/doc/*'
-    --dpkgopt='path-exclude=/usr/share/man/*'
-    --setup-hook="sh '$hooks/rootfs-kernel.sh' pin \"\$1\" $lab_suite"
-    --customize-hook="sh '$hooks/rootfs-kernel.sh' install \"\$1\""
-    --customize-hook="sh '$hooks/rootfs-source.sh' \"\$1\""
-    "$lab_suite" "$dir"
-    "deb $mirror $lab_suite main" "deb $mirror $lab_suite-backports main"
-    "deb-src $mirror $lab_suite main" "deb-src $mirror $lab_suite-backports main"
-  )
-}
-
-# replace_rootfs: the new one takes its place; those of other package lists go, unless a run still uses them.
-replace_rootfs() {
-  local dir
-  [[ ! -e $LAB_ROOTFS ]] || mv "$LAB_ROOTFS" "$LAB_ROOTFS.old.part"
-  mv "$LAB_ROOTFS.part" "$LAB_ROOTFS"
-  rm -rf --one-file-system -- "$LAB_ROOTFS.old.part"
-  for dir in "$LAB_CACHE"/rootfs/????????????; do
-    [[ $dir == "$LAB_ROOTFS" ]] || (
-      flock -n -x 9 || exit 0
-      rm -rf --one-file-system -- "$dir"
-    ) 9>"$dir.lock"
-  done
 }

@@ -86,12 +86,12 @@ one_guest() {
 
 # watch_guest TOPOLOGY: follows the guest's progress file to the guest's end, with a time limit for each step.
 watch_guest() {
-  local topology=$1 line current='' deadline=$((SECONDS + 120)) ended=0 timeout result=''
-  exec 6<"$guest_dir/share/progress"
+  local topology=$1 line progress current='' deadline=$((SECONDS + 120)) ended=0 timeout result=''
+  exec {progress}<"$guest_dir/share/progress"
   while :; do
     # Alive before reading: what a guest wrote last must not be missed.
     kill -0 "$guest_pid" 2>/dev/null || ended=1
-    while read -r line <&6; do
+    while read -r line <&"$progress"; do
       # shellcheck disable=SC2086 # fields
       set -- $line
       if [[ $1 == start ]]; then
@@ -116,7 +116,7 @@ watch_guest() {
     fi
     sleep 0.3
   done
-  exec 6<&-
+  exec {progress}<&-
   end_guest "$topology" "$current" "$result"
 }
 

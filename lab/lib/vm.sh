@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # vm.sh: one guest, run as the first process of its namespaces, inside the lab's root file system (see guest.sh):
-#   /lab/guest/{root,stage,src}  what the guest sees, read-only
+#   /lab/image                   kernel, initramfs and root, of guest-image.sh
+#   /lab/guest/{stage,src}       what else the guest sees, read-only
 #   /lab/run                     logs, and share/, which the guest may write
-# Environment: VM_TOPOLOGY, VM_ACCEL, VM_KERNEL, VM_TIMEOUT (seconds, 0: none), VM_PNICD_ARGS, VM_PROBE (1: boot only).
+# Environment: VM_TOPOLOGY, VM_ACCEL, VM_TIMEOUT (seconds, 0: none), VM_PNICD_ARGS, VM_PROBE (1: boot only).
 # Leaves QEMU's exit status in /lab/run/qemu-status and the device's in /lab/run/pnicd-status.
 set -uo pipefail
 
@@ -72,15 +73,16 @@ qemu=(
   -object memory-backend-memfd,id=ram,size=2G,share=on
   -device isa-debug-exit,iobase=0xf4,iosize=4
   -serial file:/lab/run/serial.log
-  -kernel "/usr/lib/modules/$VM_KERNEL/vmlinuz" -initrd /lab/run/initramfs
+  -kernel /lab/image/kernel -initrd /lab/image/initramfs
 )
-append="console=ttyS0 loglevel=5 panic=-1 rcupdate.rcu_cpu_stall_timeout=60 lab.topology=$VM_TOPOLOGY lab.nic_domain=$topology_nic_domain"
+append="console=ttyS0 loglevel=5 cryptomgr.notests=1 panic=-1 rcupdate.rcu_cpu_stall_timeout=60 lab.topology=$VM_TOPOLOGY lab.nic_domain=$topology_nic_domain"
 
 add_devices() {
   local nic
   # Before all others: they get their address space from it.
   ((!topology_iommu)) || qemu+=(-device intel-iommu,intremap=on,caching-mode=on)
   qemu+=(
+    -drive file=/lab/image/root,format=raw,if=none,readonly=on,id=root -device virtio-blk-pci,drive=root
     -fsdev local,id=lab,path=/lab/guest,security_model=none,readonly=on,multidevs=remap
     -device virtio-9p-pci,fsdev=lab,mount_tag=lab
     -fsdev local,id=share,path=/lab/run/share,security_model=none
