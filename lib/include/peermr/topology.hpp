@@ -41,7 +41,7 @@ struct Acs {
 
   /// Whether requests to a peer are sent up to the root complex: P2P request redirect, completion
   /// redirect or egress control, the bits that the kernel looks at.
-  [[nodiscard]] bool redirects() const noexcept;
+  [[nodiscard]] PEERMR_API bool redirects() const noexcept;
 };
 
 /// "unknown", "absent", "off", or the bits that are set: "SV RR CR UF".
@@ -92,13 +92,13 @@ struct PciDevice {
   std::vector<std::string> reset_methods;  ///< in the order in which the kernel tries them
   std::vector<std::string> problems;       ///< files that were missing or malformed, one line each
 
-  [[nodiscard]] const Bar* bar(BarIndex index) const noexcept;
+  [[nodiscard]] PEERMR_API const Bar* bar(BarIndex index) const noexcept;
 };
 
 struct CpuModel {
   std::string vendor;              ///< "AuthenticAMD", "GenuineIntel", ...; empty: unknown
   std::optional<unsigned> family;  ///< as /proc/cpuinfo says it
-  [[nodiscard]] bool amd_zen() const noexcept;  ///< AMD family 17h or later
+  [[nodiscard]] PEERMR_API bool amd_zen() const noexcept;  ///< AMD family 17h or later
 };
 
 /// What the kernel will decide for a pair of devices, and why.
