@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace peermr::tool {
+
+/// The smallest sample that at least `percent` of all are not above (nearest rank). 0 when there
+/// are none. `sorted` is in ascending order.
+[[nodiscard]] std::uint64_t percentile(const std::vector<std::uint64_t>& sorted, double percent);
+
+/// The middle value, or the mean of the two in the middle. 0 when there are none.
+[[nodiscard]] double median(std::vector<double> values);
+
+}  // namespace peermr::tool
