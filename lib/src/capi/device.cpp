@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "capi/handles.hpp"
+
+using peermr::capi::fail;
+using peermr::capi::status_of;
+
+extern "C" {
+
+int peermr_device_open(const char* bdf, peermr_device** device) {
+  auto opened = peermr::Bdf::parse(bdf).and_then(
+      [](peermr::Bdf address) { return peermr::vfio::Device::open(address); });
+  if (!opened) return fail(opened.error());
+  *device = new peermr_device{*std::move(opened)};
+  return 0;
+}
+
+int peermr_device_reset(peermr_device* device) {
+  const auto report = device->device.reset();
+  return report ? 0 : fail(report.error());
+}
+
+int peermr_device_set_memory_enabled(peermr_device* device, int enabled) {
+  return status_of(device->device.set_memory_enabled(enabled != 0));
+}
+
+int peermr_device_close(peermr_device* device) {
+  if (device == nullptr) return 0;
+  const auto closed = device->device.close();
+  if (!closed && closed.error().code() == peermr::Errc::kLeaseHeld) return fail(closed.error());
+  delete device;
+  return status_of(closed);
+}
+
+int peermr_device_export(const peermr_device* device, unsigned int bar, const peermr_range* ranges,
+                         size_t nr_ranges, unsigned int flags, peermr_dma_buf** buffer) {
+  const std::string object = device->device.bdf().to_string();
+  if (bar > 5 || (flags & ~PEERMR_EXPORT_READ_ONLY) != 0) {
+    return fail(peermr::make_error(std::errc::invalid_argument, "export dma-buf of", object,
+                                   bar > 5 ? "BARs are numbered 0 to 5" : "unknown flags"));
+  }
+  std::vector<peermr::vfio::BarRange> parts;
+  for (size_t i = 0; i < nr_ranges; ++i) parts.push_back({ranges[i].offset, ranges[i].length});
+  auto exported =
+      device->device.export_dma_buf(peermr::BarIndex(static_cast<std::uint8_t>(bar)), parts,
+                                    {.read_only = (flags & PEERMR_EXPORT_READ_ONLY) != 0});
+  if (!exported) return fail(exported.error());
+  *buffer = new peermr_dma_buf{*std::move(exported)};
+  return 0;
+}
+
+int peermr_dma_buf_adopt(int fd, const char* name, peermr_dma_buf** buffer) {
+  auto adopted = peermr::DmaBuf::adopt(peermr::UniqueFd(fd), name != nullptr ? name : "");
+  if (!adopted) return fail(adopted.error());
+  *buffer = new peermr_dma_buf{*std::move(adopted)};
+  return 0;
+}
+
+int peermr_dma_buf_fd(const peermr_dma_buf* buffer) {
+  return buffer->buffer.fd();
+}
+
+uint64_t peermr_dma_buf_size(const peermr_dma_buf* buffer) {
+  return buffer->buffer.size_bytes();
+}
+
+void peermr_dma_buf_close(peermr_dma_buf* buffer) {
+  delete buffer;
+}
+
+}  // extern "C"
