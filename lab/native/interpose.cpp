@@ -200,6 +200,11 @@ PEERMR_INTERPOSE void* mmap64(void* at, size_t length, int prot, int flags, int 
   return map_any(at, length, prot, flags, fd, offset);
 }
 
+PEERMR_INTERPOSE int munmap(void* at, size_t length) noexcept {
+  if (length == kPage && KickPages::unmap(at)) return 0;
+  return static_cast<int>(::syscall(SYS_munmap, at, length));
+}
+
 // libibverbs asks netlink for devices first, and sysfs only where there is no netlink for RDMA.
 PEERMR_INTERPOSE int socket(int domain, int type, int protocol) noexcept {
   if (domain == AF_NETLINK && protocol == NETLINK_RDMA && native_dir() != nullptr) {

@@ -21,8 +21,13 @@ class KickPages {
  public:
   KickPages();
 
-  /// A new page, for munmap(2) by its user. MAP_FAILED with errno.
+  /// A new page, for its user to unmap. MAP_FAILED with errno; ENOMEM too when there are as many as
+  /// the process may have.
   void* map(int prot);
+
+  /// munmap(2) of a page, if `page` is one of any KickPages'; otherwise false. Waits for a serve()
+  /// that is looking at it. To be tried before every other munmap(2), so a miss takes no lock.
+  static bool unmap(void* page);
 
   /// To be watched for input; -1 if there is nothing to watch.
   int fd() const noexcept { return uffd_.get(); }

@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "memory.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
-#include <system_error>
-#include <thread>
 
 #include "base/checked.hpp"
 
@@ -22,129 +16,64 @@ namespace {
 // Between chunks, so that an access past the end of one meets nothing.
 constexpr uint64_t kIovaGap = 1u << 20;
 
-UniqueFd memory_file(uint64_t size_bytes) {
-  UniqueFd fd(::memfd_create("pnic-native", MFD_CLOEXEC));
-  if (fd && ::ftruncate(fd.get(), static_cast<off_t>(size_bytes)) != 0) fd.reset();
-  return fd;
-}
-
-int copy_to_file(uintptr_t start, size_t length, int fd) {
-  size_t done = 0;
-  while (done < length) {
-    // The kernel reads the memory: a page without a backing gives EFAULT instead of a signal.
-    const ssize_t n = ::pwrite(fd, reinterpret_cast<const void*>(start + done), length - done,
-                               static_cast<off_t>(done));
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return n == 0 ? EIO : errno;
-    done += static_cast<size_t>(n);
-  }
-  return 0;
-}
-
-// Puts the file's pages, with the memory's present content, in the place of the memory.
-int replace_by_file(uintptr_t start, size_t length, int prot, int fd) {
-  if (const int error = copy_to_file(start, length, fd)) return error;
-  void* const at = reinterpret_cast<void*>(start);
-  return ::mmap(at, length, prot, MAP_SHARED | MAP_FIXED, fd, 0) == at ? 0 : errno;
-}
-
-// A caller may register a buffer of its stack, whose pages hold the frames of this very call: what
-// is written to them between copy and map would be lost. So a thread with a stack of its own does
-// it, while this one sleeps.
-int replace_by_file_aside(uintptr_t start, size_t length, int prot, int fd) {
-  int error = 0;
-  try {
-    std::thread([&] { error = replace_by_file(start, length, prot, fd); }).join();
-  } catch (const std::system_error& e) {
-    error = e.code().value();
-  }
-  return error;
-}
-
-// The descriptor of a shared mapping's file, if the process still has one.
-UniqueFd find_open_file(dev_t device, ino_t inode) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir("/proc/self/fd"), &::closedir);
-  if (!dir) return UniqueFd();
-  while (const dirent* entry = ::readdir(dir.get())) {
-    if (entry->d_name[0] < '0' || entry->d_name[0] > '9') continue;
-    const int fd = std::atoi(entry->d_name);
-    struct stat st {};
-    if (::fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_dev == device && st.st_ino == inode)
-      return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
-  }
-  return UniqueFd();
-}
-
 }  // namespace
 
-std::shared_ptr<Chunk> Memory::add(UniqueFd fd, uint64_t offset, uint64_t size_bytes) {
-  struct stat st {};
-  if (::fstat(fd.get(), &st) != 0) return nullptr;
+int Memory::pin_range(std::shared_ptr<MemoryFile> file, uint64_t offset, uint64_t size_bytes,
+                      bool writeable, Piece& out) {
+  for (const auto& chunk : chunks_) {
+    if (chunk->file->inode != file->inode || chunk->file->device != file->device ||
+        chunk->writeable != writeable || offset < chunk->offset ||
+        !range_in(offset - chunk->offset, size_bytes, chunk->size_bytes))
+      continue;
+    ++chunk->pins;
+    out = {chunk, offset - chunk->offset, size_bytes};
+    return 0;
+  }
   auto chunk = std::make_shared<Chunk>();
-  chunk->fd = std::move(fd);
-  chunk->device = st.st_dev;
-  chunk->inode = st.st_ino;
+  chunk->file = std::move(file);
   chunk->offset = offset;
   chunk->size_bytes = size_bytes;
+  chunk->writeable = writeable;
   chunk->iova = next_iova_;
-  next_iova_ = align_down(next_iova_ + size_bytes + 2 * kIovaGap, kIovaGap);
-  return chunk;
-}
-
-// Forgets adopted memory that is neither pinned nor mapped any more.
-void Memory::collect(const std::vector<Mapping>& maps) {
-  std::erase_if(adopted_, [&maps](const std::shared_ptr<Chunk>& chunk) {
-    return chunk->pins == 0 && std::none_of(maps.begin(), maps.end(), [&chunk](const Mapping& m) {
-             return m.inode == chunk->inode && m.device == chunk->device;
-           });
-  });
-}
-
-int Memory::adopt(const Mapping& mapping, uintptr_t start, uintptr_t end, Piece& out) {
-  const size_t length = end - start;
-  UniqueFd fd = memory_file(length);
-  if (!fd) return ENOMEM;
-  auto chunk = add(std::move(fd), 0, length);
-  if (chunk == nullptr) return ENOMEM;
-  if (const int error = replace_by_file_aside(start, length, mapping.prot, chunk->fd.get()))
+  if (const int error = client_.dma_map(chunk->iova, size_bytes, chunk->file->fd.get(), offset,
+                                        writeable))
     return error;
-  adopted_.push_back(chunk);
-  out = {std::move(chunk), 0, length};
-  return 0;
-}
-
-int Memory::borrow(const Mapping& mapping, uintptr_t start, uintptr_t end, Piece& out) {
-  const uint64_t offset = mapping.offset + (start - mapping.start);
-  for (const auto& chunk : adopted_) {
-    if (chunk->inode == mapping.inode && chunk->device == mapping.device &&
-        range_in<uint64_t>(offset, end - start, chunk->size_bytes)) {
-      out = {chunk, offset, end - start};
-      return 0;
-    }
-  }
-  UniqueFd fd = find_open_file(mapping.device, mapping.inode);
-  if (!fd) return EFAULT;
-  auto chunk = add(std::move(fd), offset, end - start);
-  if (chunk == nullptr) return EFAULT;
-  chunk->writeable = (mapping.prot & PROT_WRITE) != 0;
-  out = {std::move(chunk), 0, end - start};
+  next_iova_ = align_down(next_iova_ + size_bytes + 2 * kIovaGap, kIovaGap);
+  chunk->pins = 1;
+  chunks_.push_back(chunk);
+  out = {std::move(chunk), 0, size_bytes};
   return 0;
 }
 
 int Memory::cover(const Mapping& mapping, uintptr_t start, uintptr_t end, Piece& out) {
   if (mapping.special || (mapping.prot & PROT_READ) == 0) return EFAULT;
-  return mapping.shared ? borrow(mapping, start, end, out) : adopt(mapping, start, end, out);
+  const bool writeable = (mapping.prot & PROT_WRITE) != 0;
+  Adoption& adoption = Adoption::instance();
+  std::shared_ptr<MemoryFile> file;
+  if (!mapping.shared) {
+    if (const int error = adoption.adopt(start, end, mapping.prot, file)) return error;
+    return pin_range(std::move(file), 0, end - start, writeable, out);
+  }
+  file = adoption.find(mapping.device, mapping.inode);
+  if (file == nullptr) return EFAULT;
+  return pin_range(std::move(file), mapping.offset + (start - mapping.start), end - start,
+                   writeable, out);
 }
 
-int Memory::pin_piece(const Piece& piece) {
-  Chunk& chunk = *piece.chunk;
-  if (chunk.pins == 0) {
-    if (const int error = client_.dma_map(chunk.iova, chunk.size_bytes, chunk.fd.get(),
-                                          chunk.offset, chunk.writeable))
-      return error;
+int Memory::pin_mappings(uintptr_t start, uintptr_t end, bool write, Pinned& out) {
+  const std::lock_guard guard(Adoption::instance().mutex());
+  const std::vector<Mapping> maps = read_process_maps();
+  Adoption::instance().collect(maps);
+  for (const Mapping& mapping : maps) {
+    if (mapping.end <= start) continue;
+    if (mapping.start > start || start >= end) break;
+    if (write && (mapping.prot & PROT_WRITE) == 0) return EFAULT;
+    Piece piece;
+    if (const int error = cover(mapping, start, std::min(mapping.end, end), piece)) return error;
+    start += piece.size_bytes;
+    out.push_back(std::move(piece));
   }
-  ++chunk.pins;
-  return 0;
+  return start < end ? EFAULT : 0;
 }
 
 int Memory::pin(uintptr_t address, size_t length, bool write, Pinned& out) {
@@ -152,44 +81,26 @@ int Memory::pin(uintptr_t address, size_t length, bool write, Pinned& out) {
   if (length == 0 || !last) return EINVAL;
   const auto end = align_up<uintptr_t>(*last, kPage);
   if (!end) return EINVAL;
-  uintptr_t at = align_down<uintptr_t>(address, kPage);
-  const std::vector<Mapping> maps = read_process_maps();
-  collect(maps);
-
-  int error = 0;
-  for (const Mapping& mapping : maps) {
-    if (mapping.end <= at) continue;
-    if (mapping.start > at || at >= *end) break;
-    if (write && (mapping.prot & PROT_WRITE) == 0) {
-      error = EFAULT;
-      break;
-    }
-    Piece piece;
-    error = cover(mapping, at, std::min(mapping.end, *end), piece);
-    if (error == 0) error = pin_piece(piece);
-    if (error != 0) break;
-    at += piece.size_bytes;
-    out.push_back(std::move(piece));
-  }
-  if (error == 0 && at < *end) error = EFAULT;
+  const int error = pin_mappings(align_down<uintptr_t>(address, kPage), *end, write, out);
   if (error != 0) unpin(out);
   return error;
 }
 
 int Memory::pin_file(int fd, uint64_t offset, uint64_t size_bytes, bool write, Pinned& out) {
-  auto chunk = add(UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 0)), offset, size_bytes);
-  if (chunk == nullptr) return EBADF;
-  chunk->writeable = write;
-  Piece piece{std::move(chunk), 0, size_bytes};
-  if (const int error = pin_piece(piece)) return error;
+  auto file = make_memory_file(UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 0)));
+  if (file == nullptr) return EBADF;
+  Piece piece;
+  if (const int error = pin_range(std::move(file), offset, size_bytes, write, piece)) return error;
   out.push_back(std::move(piece));
   return 0;
 }
 
 void Memory::unpin(Pinned& pinned) {
   for (const Piece& piece : pinned) {
+    if (--piece.chunk->pins != 0) continue;
     // An error means that the device is gone, and its maps with it.
-    if (--piece.chunk->pins == 0) client_.dma_unmap(piece.chunk->iova, piece.chunk->size_bytes);
+    client_.dma_unmap(piece.chunk->iova, piece.chunk->size_bytes);
+    chunks_.remove(piece.chunk);
   }
   pinned.clear();
 }
@@ -206,14 +117,17 @@ std::vector<uint64_t> Memory::page_addresses(const Pinned& pinned) {
 std::unique_ptr<DriverBuffer> DriverBuffer::create(Memory& memory, size_t bytes) {
   const auto size = align_up(bytes, kPage);
   if (!size || *size == 0) return nullptr;
-  const UniqueFd fd = memory_file(*size);
-  if (!fd) return nullptr;
+  auto file = create_memory_file(*size);
+  if (file == nullptr) return nullptr;
   std::unique_ptr<DriverBuffer> buffer(new DriverBuffer(memory));
-  void* const at = ::mmap(nullptr, *size, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+  void* const at =
+      ::mmap(nullptr, *size, PROT_READ | PROT_WRITE, MAP_SHARED, file->fd.get(), 0);
   if (at == MAP_FAILED) return nullptr;
   buffer->data_ = static_cast<std::byte*>(at);
   buffer->size_bytes_ = *size;
-  if (memory.pin_file(fd.get(), 0, *size, true, buffer->pinned_) != 0) return nullptr;
+  Piece piece;
+  if (memory.pin_range(std::move(file), 0, *size, true, piece) != 0) return nullptr;
+  buffer->pinned_.push_back(std::move(piece));
   return buffer;
 }
 

@@ -1,29 +1,24 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <list>
 #include <memory>
 #include <vector>
 
+#include "adoption.hpp"
 #include "client.hpp"
-#include "peermr/unique_fd.hpp"
-#include "process_maps.hpp"
 
 namespace peermr::native {
 
 inline constexpr size_t kPage = 4096;
 
-/// A file that holds memory, with a place in the device's address space of its own. The device sees
-/// it while it has pins.
+/// A part of a file with a place in the device's address space. The device sees it while it has
+/// pins.
 struct Chunk {
-  UniqueFd fd;
-  dev_t device = 0;
-  ino_t inode = 0;
-  uint64_t offset = 0;  // of the chunk in the file
+  std::shared_ptr<MemoryFile> file;
+  uint64_t offset = 0;  // in the file
   uint64_t size_bytes = 0;
   uint64_t iova = 0;
   bool writeable = true;
@@ -69,15 +64,15 @@ class Memory {
   static std::vector<uint64_t> page_addresses(const Pinned& pinned);
 
  private:
+  friend class DriverBuffer;
+
   int cover(const Mapping& mapping, uintptr_t start, uintptr_t end, Piece& out);
-  int adopt(const Mapping& mapping, uintptr_t start, uintptr_t end, Piece& out);
-  int borrow(const Mapping& mapping, uintptr_t start, uintptr_t end, Piece& out);
-  void collect(const std::vector<Mapping>& maps);
-  int pin_piece(const Piece& piece);
-  std::shared_ptr<Chunk> add(UniqueFd fd, uint64_t offset, uint64_t size_bytes);
+  int pin_mappings(uintptr_t start, uintptr_t end, bool write, Pinned& out);
+  int pin_range(std::shared_ptr<MemoryFile> file, uint64_t offset, uint64_t size_bytes,
+                bool writeable, Piece& out);
 
   Client& client_;
-  std::list<std::shared_ptr<Chunk>> adopted_;
+  std::list<std::shared_ptr<Chunk>> chunks_;  // those with pins
   uint64_t next_iova_ = uint64_t{1} << 32;
 };
 
@@ -92,7 +87,9 @@ class DriverBuffer {
 
   std::byte* data() const noexcept { return data_; }
   size_t size_bytes() const noexcept { return size_bytes_; }
-  uint64_t iova() const noexcept { return pinned_.front().chunk->iova; }
+  uint64_t iova() const noexcept {
+    return pinned_.front().chunk->iova + pinned_.front().offset;
+  }
 
  private:
   explicit DriverBuffer(Memory& memory) : memory_(memory) {}
