@@ -243,6 +243,17 @@ TEST_F(Protocol, DescriptorsAreTakenOnlyWhereTheyBelong) {
   ::close(fd);
 }
 
+TEST_F(Protocol, AClientCannotKeepItsConnectionOpenFromTheGrave) {
+  connect();
+  // The first half of a message, with the client's own socket: whoever keeps that keeps the
+  // connection.
+  const MessageHeader header{1, kCmdDmaMap, 48, 0, 0};
+  const int own = client->fd();
+  client->send_raw(std::as_bytes(std::span(&header, 1)), std::span(&own, 1));
+  ::usleep(20000);
+  client->close();
+}
+
 TEST_F(Protocol, EachDescriptorGoesWithItsOwnMessage) {
   connect();
   GuestMemory memory(1 << 20);

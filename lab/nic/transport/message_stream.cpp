@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -20,6 +21,13 @@ constexpr size_t kKernelMaxFds = 253;
 
 // A peer that does not read its replies while it keeps sending commands is cut off here.
 constexpr size_t kMaxQueuedBytes = 8u << 20;
+
+/// No message carries sockets. One that holds the peer's own end would keep the connection open
+/// when the peer is gone.
+bool is_socket(const UniqueFd& fd) {
+  struct stat status {};
+  return ::fstat(fd.get(), &status) == 0 && S_ISSOCK(status.st_mode);
+}
 
 }  // namespace
 
@@ -49,6 +57,7 @@ ReceiveStatus MessageStream::read_some(size_t want) {
     }
   }
   if (got == 0) return ReceiveStatus::kClosed;
+  if (std::any_of(fds_.begin(), fds_.end(), is_socket)) return ReceiveStatus::kViolation;
   // MSG_CTRUNC: descriptors were lost (our own limit of open files, most likely), so pairs cannot
   // be trusted.
   if ((msg.msg_flags & MSG_CTRUNC) != 0 || fds_.size() > vfio_user::kMaxMsgFds)
