@@ -3,7 +3,7 @@
 #
 # timeout: 300
 # 100 function level resets under clients that are busy: each client is told, nothing is left.
-# shellcheck source=/dev/null
+# shellcheck source-path=SCRIPTDIR source=pnic/lib.sh
 . /src/tests/guest/pnic/lib.sh
 
 take_away() {

@@ -4,7 +4,7 @@
 # timeout: 120
 # The driver loads and unloads cleanly, with and without devices that are taken away meanwhile, and its self checks and
 # attributes can be read.
-# shellcheck source=/dev/null
+# shellcheck source-path=SCRIPTDIR source=pnic/lib.sh
 . /src/tests/guest/pnic/lib.sh
 module=/usr/lib/modules/$(uname -r)/updates/pnic.ko
 

@@ -272,6 +272,16 @@ TEST_F(DmaBufMr, AnMrOutlivesItsDevice) {
   EXPECT_FALSE(poll_one(loopback_, 200));
 }
 
+/// For a machine whose host bridge isn't known to forward peer to peer.
+using NoPath = DmaBufMr;
+
+TEST_F(NoPath, RegistrationSaysEINVAL) {
+  const auto buffer = export_range(0, kBytes);
+  errno = 0;
+  EXPECT_EQ(register_buffer(buffer, 0, kBytes, 0), nullptr);
+  EXPECT_EQ(errno, EINVAL);
+}
+
 /// The exporter must never wait for an importer that is gone.
 class NicGone : public DmaBufMr, public testing::WithParamInterface<const char*> {
  protected:

@@ -109,7 +109,7 @@ std::optional<Context> open_device(const std::string& bdf) {
   return context;
 }
 
-Loopback Loopback::create(ibv_context* context, std::uint8_t timeout) {
+Loopback Loopback::create(ibv_context* context, std::uint8_t timeout, int cq_entries) {
   Loopback made;
   ibv_port_attr port{};
   require(ibv_query_port(context, 1, &port) == 0, "query the port");
@@ -117,7 +117,7 @@ Loopback Loopback::create(ibv_context* context, std::uint8_t timeout) {
   require(made.pd != nullptr, "allocate a PD");
   made.channel.reset(ibv_create_comp_channel(context));
   require(made.channel != nullptr, "create a completion channel");
-  made.cq.reset(ibv_create_cq(context, 64, nullptr, made.channel.get(), 0));
+  made.cq.reset(ibv_create_cq(context, cq_entries, nullptr, made.channel.get(), 0));
   require(made.cq != nullptr, "create a CQ");
 
   ibv_qp_init_attr init{};

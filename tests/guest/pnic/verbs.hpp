@@ -48,8 +48,8 @@ struct Loopback {
   Cq cq;
   Qp qp;
 
-  /// `timeout`: of the transport, as in ibv_qp_attr; a fault is retried without end.
-  static Loopback create(ibv_context* context, std::uint8_t timeout = 14);
+  /// For 16 WRs. `timeout`: of the transport, as in ibv_qp_attr; a fault is retried without end.
+  static Loopback create(ibv_context* context, std::uint8_t timeout = 14, int cq_entries = 64);
 };
 
 /// One WRITE or READ between `local` and `remote`, both of this process, without waiting.

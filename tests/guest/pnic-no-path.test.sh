@@ -1,0 +1,12 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# topology: refused
+# Where the NIC can't reach the device peer to peer, registration says so at once.
+# shellcheck source-path=SCRIPTDIR source=pnic/lib.sh
+. /src/tests/guest/pnic/lib.sh
+export LAB_NIC0 LAB_IVSHMEM LAB_IVSHMEM_BAR
+
+"$programs/pnic_dmabuf" --gtest_filter=NoPath.* || fail "status $?"
+check_no_objects "$LAB_NIC0"
+check_self
