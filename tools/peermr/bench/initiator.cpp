@@ -81,8 +81,7 @@ Result<void> Initiator::measure(Work& work) {
     auto started = target_->start_receives(work.target, work.layout, 2 * work.plan.depth);
     if (!started) return started;
   }
-  if (auto poisoned = poison(work); !poisoned) return poisoned;
-  // Warm-up: pages are faulted in and caches filled, and the slot count starts from 0 again.
+  // Warm-up: pages are faulted in and caches filled. The next message is for slot 0 again.
   if (auto warm = work.stream.run(work.layout.slots); !warm) return warm;
   if (auto measured = measure_bandwidth(work); !measured) return measured;
   if (work.row.mismatch || stop_requested()) return {};
@@ -121,12 +120,11 @@ Result<void> Initiator::measure_bandwidth(Work& work) {
 }
 
 Result<void> Initiator::measure_latency(Work& work) {
-  if (auto poisoned = poison(work); !poisoned) return poisoned;
   // Each run begins at slot 0, so that what was touched is a prefix.
   if (const std::uint64_t rest = work.stream.posted() % work.layout.slots; rest != 0) {
     if (auto aligned = work.stream.run(work.layout.slots - rest); !aligned) return aligned;
-    if (auto poisoned = poison(work); !poisoned) return poisoned;
   }
+  if (auto poisoned = poison(work); !poisoned) return poisoned;
   std::vector<std::uint64_t> samples;
   samples.reserve(work.plan.latency_samples);
   const Clock::time_point end = Clock::now() + work.plan.duration;

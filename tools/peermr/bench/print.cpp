@@ -148,10 +148,12 @@ std::string format_table(const std::vector<Report>& reports) {
   }
   columns.push_back({"data"});
   Table table(std::move(columns));
-  bool first = true;
-  for (const auto& [operation, size] : groups_of(reports)) {
-    if (!first) table.add_gap();
-    first = false;
+  const auto groups = groups_of(reports);
+  std::size_t rows = 0;
+  for (const Report& report : reports) rows += report.rows.size();
+  for (const auto& [operation, size] : groups) {
+    // Groups of one row need no gaps between them.
+    if (rows > groups.size() && Group{operation, size} != groups.front()) table.add_gap();
     for (const Report& report : reports) {
       for (const Row& row : report.rows) {
         if (row.key.operation != operation || row.key.size_bytes != size) continue;

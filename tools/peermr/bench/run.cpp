@@ -248,6 +248,11 @@ ExitCode measure(const BenchOptions& options, Session& session) {
   report.environment = describe(options, session);
   if (auto fair = check_comparable({report}); !fair) return report_error(fair.error());
   report.rows = run_rows(*columns, make_plan(options), show_progress);
+  if (auto& copy = report.environment.copy_bytes_per_second) {
+    // The machine may have been busier before the rows than after them, or the other way round.
+    const auto after = copy_bandwidth(report.environment.devices.front());
+    copy = (*copy + after.value_or(*copy)) / 2;
+  }
   if (::isatty(STDERR_FILENO) != 0) fmt::print(stderr, "\r\033[K");
   if (!options.json_path.empty()) {
     auto written = write_file(options.json_path, to_json(report).dump(2) + '\n');

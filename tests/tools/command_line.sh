@@ -1,0 +1,55 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# command_line.sh PEERMR: what the command says to a bad command line, on any machine and without devices.
+set -uo pipefail
+peermr=$1
+failures=0
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# expect STATUS TEXT ARGS...: exits with STATUS, and its output contains TEXT.
+expect() {
+  local status=$1 text=$2 got output
+  shift 2
+  output=$("$peermr" "$@" 2>&1)
+  got=$?
+  if [[ $got != "$status" || $output != *"$text"* ]]; then
+    echo "FAILED: peermr $*: status $got, expected $status with \"$text\"; it said:"
+    echo "$output"
+    failures=$((failures + 1))
+  fi
+}
+
+expect 0 'Exit status' --help
+expect 0 'Exit status' bench --help
+expect 0 '--json' bench report --help
+expect 0 '--sysfs' topo --help
+expect 0 '--probe' doctor --help
+expect 0 'peermr ' --version
+expect 2 'subcommand'
+expect 2 'subcommand' nonsense
+expect 2 '--nonsense' bench --nonsense
+expect 2 'expected a number' bench --size 4Q
+expect 2 'at least 1' bench --size 0
+expect 2 'at most 1 GiB' bench --size 2G
+expect 2 'write, read or send' bench --op writ
+expect 2 'BDF:BAR' bench --target 0000:04:00.0
+expect 2 '0 to 5' bench --target 0000:04:00.0:9:0+1M
+expect 2 'the range is empty' bench --target 0000:04:00.0:4:0+0
+expect 2 '--depth' bench --depth 0
+expect 2 '--duration' bench --duration 0
+expect 2 '--listen' bench --listen unix:/x --connect unix:/x
+expect 2 'listening peer' bench --connect unix:/x --target host
+expect 2 'files' bench report
+expect 1 'No such file' bench report /nonexistent.json
+expect 1 'such device' bench --device no-such-nic
+expect 1 '/nonexistent' topo --sysfs /nonexistent
+expect 2 'wxyz' doctor --probe wxyz
+
+for text in '' '{' '[]' '{"schema": "peermr-bench/9"}' '{"schema": "peermr-bench/1", "rows": 3}'; do
+  echo "$text" >"$work/bad.json"
+  expect 1 'bad.json' bench report "$work/bad.json"
+done
+
+exit $((failures != 0))
