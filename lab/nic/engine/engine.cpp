@@ -59,21 +59,20 @@ bool Engine::run_once() {
 
 void Engine::run() {
   stopped_ = false;
-  uint32_t idle = 0;
   while (!stopped_) {
     if (run_once()) {
-      idle = 0;
+      spin_.active();
       continue;
     }
     if (stopped_) break;  // a handler has just said so: nobody would end the sleep
     const bool queues =
         std::any_of(nics_.begin(), nics_.end(), [](const auto& nic) { return nic->has_queues(); });
-    if (queues && ++idle < spin_) {
+    if (queues && spin_.look_again()) {
       __builtin_ia32_pause();
       continue;
     }
     sleep();
-    idle = 0;
+    spin_.active();
   }
 }
 

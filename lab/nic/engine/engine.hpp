@@ -10,6 +10,7 @@
 #include "nic.hpp"
 #include "peermr/result.hpp"
 #include "server.hpp"
+#include "spin_policy.hpp"
 #include "wire.hpp"
 
 namespace peermr::nic {
@@ -22,9 +23,8 @@ struct EngineOptions {
 
 /// Runs all NICs of the process and their sockets, on the caller's thread.
 ///
-/// It polls the doorbells while there is work and for a short while after; then it arms the kick
-/// pages and sleeps. On a machine with few cores, longer polling would take the time away from the
-/// guests that ring.
+/// It polls the doorbells while there is work and for a short while after (SpinPolicy); then it
+/// arms the kick pages and sleeps.
 class Engine {
  public:
   /// `wire` must outlive the engine. Errors: those of EventLoop::create(), Nic::create() and
@@ -52,7 +52,7 @@ class Engine {
   void drop_broken_clients();
 
   EventLoop loop_;
-  uint32_t spin_;
+  SpinPolicy spin_;
   std::vector<std::unique_ptr<Nic>> nics_;
   std::vector<std::unique_ptr<Server>> servers_;  // destroyed before the NICs that they serve
   bool stopped_ = false;
