@@ -1,18 +1,21 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Runs a stock client-server program between pnic0 and pnic1: stock_pair.sh TITLE PROGRAM OPTIONS…
-# Inside peermr-native. Output of both, exit status of the first that failed.
+# Runs a stock client-server program of verbs, the server on SERVER_NIC (default pnic0) and the
+# client on CLIENT_NIC (pnic1): pair.sh TITLE PROGRAM OPTIONS…
+# Prints the output of both. Exit status 1 when one of them fails.
 set -u
-title=$1
+server_nic=${SERVER_NIC:-pnic0}
+client_nic=${CLIENT_NIC:-pnic1}
+title="$1, $server_nic and $client_nic"
 shift
 server_log=$(mktemp)
 trap 'rm -f "$server_log"' EXIT
-"$@" -d pnic0 >"$server_log" 2>&1 &
+"$@" -d "$server_nic" >"$server_log" 2>&1 &
 server=$!
 # The client exits when nobody listens: try until the server does.
 tries=0
 while :; do
-	client_log=$("$@" -d pnic1 127.0.0.1 2>&1)
+	client_log=$("$@" -d "$client_nic" 127.0.0.1 2>&1)
 	client=$?
 	[ "$client" -eq 0 ] && break
 	tries=$((tries + 1))

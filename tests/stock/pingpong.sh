@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Stock ibv_rc_pingpong between the NICs: both post APIs, polled and by events, with checked data.
+# Stock ibv_rc_pingpong: both post APIs, polled and by events, with timestamps and checked data.
+# pingpong.sh RUNNER…; see devinfo.sh and, for the NICs, pair.sh.
 set -eu
-native=$1
 here=$(dirname "$0")
 command -v ibv_rc_pingpong >/dev/null || {
 	echo "skip: no ibv_rc_pingpong (package ibverbs-utils)"
@@ -15,7 +15,7 @@ for options in '-n 20' '-n 20 -N' '-n 500 -e' '-n 500 -e -N' '-n 50 -e -c' '-n 1
 	port=$((port + 1))
 	rounds=$(echo "$options" | sed 's/-n \([0-9]*\).*/\1/')
 	# shellcheck disable=SC2086
-	out=$("$native" "$here/stock_pair.sh" "pingpong $options" ibv_rc_pingpong -p $port $options) || {
+	out=$("$@" "$here/pair.sh" "pingpong $options" ibv_rc_pingpong -p $port $options) || {
 		printf '%s\n' "$out"
 		exit 1
 	}
