@@ -47,7 +47,10 @@ bool Loopback::make() {
   attr.path_mtu = port.active_mtu;
   attr.dest_qp_num = qp_->qp_num;
   attr.max_dest_rd_atomic = 1;
-  attr.min_rnr_timer = 12;
+  // After a revoke the first access may find the memory unmapped: the responder then asks to come
+  // again, here after 10 ms, and rnr_retry times at most. A shorter wait may end before the kernel
+  // has mapped it.
+  attr.min_rnr_timer = 20;
   attr.ah_attr.dlid = port.lid;
   attr.ah_attr.port_num = kPort;
   mask = IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN |
