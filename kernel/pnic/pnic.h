@@ -90,6 +90,7 @@ struct pnic_admin {
 	dma_addr_t cq_dma;
 	u32 sq_pi;
 	u32 cq_ci;
+	u32 cq_told;		/* what ACQ_DOORBELL says */
 	u64 free;		/* bit n: ctx[n] is unused */
 	wait_queue_head_t freed;
 	struct pnic_admin_ctx ctx[PNIC_ADMIN_ENTRIES];

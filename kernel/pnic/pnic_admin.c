@@ -125,8 +125,11 @@ static void pnic_admin_poll(struct pnic_dev *dev)
 		admin->cq_ci++;
 		pnic_admin_take(dev, &comp);
 	}
-	if (budget != PNIC_ADMIN_ENTRIES && !pnic_is_dead(dev))
+	/* The device needs to know only before the ring is full, and it costs a trapped access. */
+	if (admin->cq_ci - admin->cq_told >= PNIC_ADMIN_ENTRIES / 2 && !pnic_is_dead(dev)) {
+		admin->cq_told = admin->cq_ci;
 		pnic_write(dev, PNIC_REG_ACQ_DOORBELL, admin->cq_ci);
+	}
 	spin_unlock_irqrestore(&admin->lock, flags);
 }
 

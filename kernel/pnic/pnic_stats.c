@@ -37,8 +37,8 @@ static_assert(ARRAY_SIZE(pnic_stat_descs) == PNIC_STAT_COUNT);
 
 struct rdma_hw_stats *pnic_alloc_hw_stats(struct ib_device *ibdev)
 {
-	return rdma_alloc_hw_stats_struct(pnic_stat_descs, PNIC_STAT_COUNT,
-					  RDMA_HW_STATS_DEFAULT_LIFESPAN);
+	/* No caching: who compares counts before and after something wants the latest. */
+	return rdma_alloc_hw_stats_struct(pnic_stat_descs, PNIC_STAT_COUNT, 0);
 }
 
 int pnic_get_hw_stats(struct ib_device *ibdev, struct rdma_hw_stats *stats, u32 port, int index)
