@@ -321,6 +321,35 @@ TEST_P(NicGone, TheExporterIsFreeToResetItsDevice) {
   bring_back();
 }
 
+/// Invalidations meet a NIC that dies, and registrations both: nobody may wait for the other.
+TEST_P(NicGone, WhileTheExporterResetsItsDeviceWithoutPause) {
+  const auto buffer = export_range(0, kBytes);
+  std::atomic<bool> stop{false};
+  std::thread exporter([&] {
+    while (!stop) {
+      EXPECT_TRUE(device_.reset());
+    }
+  });
+  std::thread client([&] {
+    while (!stop) {
+      const auto context = open_device(lab("LAB_NIC0"));
+      const Pd pd(context ? ibv_alloc_pd(context->get()) : nullptr);
+      for (int i = 0; pd && i < 20; i++) {
+        const Mr mr(ibv_reg_dmabuf_mr(pd.get(), 0, kBytes, 0, buffer.fd(), kRemote));
+        usleep(1000);
+      }
+    }
+  });
+  for (int i = 0; i < 20; i++) {
+    take_away();
+    bring_back();
+    usleep(50000);
+  }
+  stop = true;
+  client.join();
+  exporter.join();
+}
+
 INSTANTIATE_TEST_SUITE_P(Pnic, NicGone, testing::Values("unbind", "reset"),
                          [](const auto& way) { return std::string(way.param); });
 
