@@ -121,6 +121,18 @@ static void unmap_pages(struct pnic_context *ctx)
 		munmap(ctx->kick, PNIC_PAGE_SIZE);
 }
 
+static int ask_context(struct pnic_context *ctx, struct pnic_alloc_ucontext *cmd,
+		       struct pnic_alloc_ucontext_resp *resp)
+{
+#ifdef PNIC_RDMA_CORE_CONTEXT_FDS
+	return ibv_cmd_get_context(&ctx->vctx, &cmd->ibv_cmd, sizeof(*cmd), NULL, &resp->ibv_resp,
+				   sizeof(*resp));
+#else
+	return ibv_cmd_get_context(&ctx->vctx, &cmd->ibv_cmd, sizeof(*cmd), &resp->ibv_resp,
+				   sizeof(*resp));
+#endif
+}
+
 static int get_context(struct pnic_context *ctx)
 {
 	struct ibv_context *context = &ctx->vctx.context;
@@ -128,8 +140,7 @@ static int get_context(struct pnic_context *ctx)
 	struct pnic_alloc_ucontext cmd = {};
 	int err;
 
-	err = ibv_cmd_get_context(&ctx->vctx, &cmd.ibv_cmd, sizeof(cmd), &resp.ibv_resp,
-				  sizeof(resp));
+	err = ask_context(ctx, &cmd, &resp);
 	if (err)
 		return err;
 	ctx->max_inline = resp.max_inline;

@@ -79,7 +79,24 @@ function(pnic_make_include_dir source dir)
     "${dir}/kernel-abi/pnic-abi.h")
 endfunction()
 
-# Sets PEERMR_RDMA_CORE_ABI, PNIC_RDMA_CORE_INCLUDE and PNIC_RDMA_CORE_DMABUF_DRIVER, or <missing> to
+# What differs between versions in the functions that the provider calls, as definitions for it.
+function(pnic_read_signatures driver_h out)
+  file(READ "${driver_h}" text)
+  set(definitions "")
+  # Driver data along with a dma-buf registration (newer than 44).
+  string(REGEX MATCH "ibv_cmd_reg_dmabuf_mr\\([^)]*ibv_command_buffer" found "${text}")
+  if(found)
+    list(APPEND definitions PNIC_RDMA_CORE_DMABUF_DRIVER)
+  endif()
+  # Descriptors handed over with a new context (from 57 on).
+  string(REGEX MATCH "ibv_cmd_get_context\\([^)]*ibv_fd_arr" found "${text}")
+  if(found)
+    list(APPEND definitions PNIC_RDMA_CORE_CONTEXT_FDS)
+  endif()
+  set(${out} "${definitions}" PARENT_SCOPE)
+endfunction()
+
+# Sets PEERMR_RDMA_CORE_ABI, PNIC_RDMA_CORE_INCLUDE and PNIC_RDMA_CORE_DEFINITIONS, or <missing> to
 # what is missing and how to get it.
 macro(pnic_find_rdma_core missing)
   set(${missing} "")
@@ -110,13 +127,7 @@ PEERMR_RDMA_CORE_SOURCE to the source of that version")
     else()
       set(PNIC_RDMA_CORE_INCLUDE "${CMAKE_CURRENT_BINARY_DIR}/rdma-core")
       pnic_make_include_dir("${source}" "${PNIC_RDMA_CORE_INCLUDE}")
-      # Newer versions pass driver data along with a dma-buf registration.
-      file(READ "${source}/libibverbs/driver.h" driver_h)
-      string(REGEX MATCH "ibv_cmd_reg_dmabuf_mr\\([^)]*ibv_command_buffer" found "${driver_h}")
-      set(PNIC_RDMA_CORE_DMABUF_DRIVER OFF)
-      if(found)
-        set(PNIC_RDMA_CORE_DMABUF_DRIVER ON)
-      endif()
+      pnic_read_signatures("${source}/libibverbs/driver.h" PNIC_RDMA_CORE_DEFINITIONS)
       message(STATUS "providers/pnic: rdma-core ${source_version}, private ABI "
         "${PEERMR_RDMA_CORE_ABI}")
     endif()
