@@ -143,9 +143,10 @@ int run_command(const Options& options, const std::string& dir) {
   const pid_t pid = ::fork();
   if (pid < 0) return kFailure;
   if (pid == 0) {
-    std::string preload = options.library;
-    if (const char* const others = std::getenv("LD_PRELOAD"); others != nullptr && *others != '\0')
-      preload = std::string(others) + ":" + preload;
+    std::string preload;
+    for (const char* const other : {PEERMR_NATIVE_RUNTIME, std::getenv("LD_PRELOAD")})
+      if (other != nullptr && *other != '\0') preload += std::string(other) + ":";
+    preload += options.library;
     ::setenv("LD_PRELOAD", preload.c_str(), 1);
     ::setenv("PEERMR_NATIVE_DIR", dir.c_str(), 1);
     ::setenv("SYSFS_PATH", (dir + "/sys").c_str(), 1);
