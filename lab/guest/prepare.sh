@@ -68,14 +68,8 @@ bind_to_vfio() {
 }
 
 load_drivers() {
-  local pnic
   modprobe -a vfio-pci ib_uverbs
-  pnic=/usr/lib/modules/$(uname -r)/updates/pnic.ko
-  if [[ -e $pnic ]]; then
-    insmod "$pnic"
-  else
-    note "no pnic.ko"
-  fi
+  insmod "/usr/lib/modules/$(uname -r)/updates/pnic.ko"
 }
 
 topology=$(option topology)

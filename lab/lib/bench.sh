@@ -23,7 +23,7 @@ command_bench() {
   done
   [[ -z $json ]] || check_writable "$json"
   begin
-  prepare_all
+  prepare_all run
   for topology in "${bench_topologies[@]}"; do
     measure_in "$topology" "${args[@]}"
     measured+=("$guest_dir/share/bench.json")

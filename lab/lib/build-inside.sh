@@ -1,11 +1,22 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# build-inside.sh KERNEL: builds /src in /build, inside the lab's root file system: CMake's part, the kernel modules, and
-# /build/stage with all that a guest needs at its real place.
+# build-inside.sh KERNEL PART: builds /src in /build, inside the lab's root file system: CMake's part, the kernel modules,
+# and a directory STAGE with all that a guest needs at its real place. PART says how much, since compilers take their time:
+#   run     what moves data: libraries, tools, device, provider, driver; STAGE is /build/stage-run.new
+#   guest   also examples and the tests that run in guests; STAGE is /build/stage.new
+#   all     also the tests that run without a guest; to the same
 set -euo pipefail
 kernel=$1
+part=$2
 headers=/usr/src/linux-headers-$kernel
+
+folders=(lib lab/nic providers/pnic tools)
+stage=/build/stage-run.new
+if [[ $part != run ]]; then
+  folders+=(examples tests/guest)
+  stage=/build/stage.new
+fi
 
 configure() {
   local option options=()
@@ -14,6 +25,7 @@ configure() {
   done
   cmake -S /src -B /build/cmake -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
     -DCMAKE_INSTALL_PREFIX=/usr -DCMAKE_INSTALL_LIBDIR=lib/x86_64-linux-gnu -DCMAKE_INSTALL_SYSCONFDIR=/etc \
+    -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O2 -g1 -DNDEBUG" -DCMAKE_C_FLAGS_RELWITHDEBINFO="-O2 -g1 -DNDEBUG" \
     -DPEERMR_RDMA_CORE_SOURCE=/usr/src/rdma-core "${options[@]}"
 }
 
@@ -35,21 +47,38 @@ build_modules() {
   fi
 }
 
-install_stage() {
-  local stage=/build/stage.new module
-  rm -rf "$stage"
-  mkdir -p "$stage/usr/lib/modules/$kernel/updates" "$stage/usr/libexec/peermr-lab"
-  DESTDIR=$stage cmake --install /build/cmake >/build/install.log
-  # The device itself belongs to the lab, not to an installation.
-  [[ ! -x /build/cmake/lab/nic/pnicd ]] || cp /build/cmake/lab/nic/pnicd "$stage/usr/libexec/peermr-lab/"
-  for module in /build/kernel/*/*.ko; do
-    [[ ! -e $module ]] || cp "$module" "$stage/usr/lib/modules/$kernel/updates/"
+# A guest without its tools would fail in strange ways: what is missing must be said here.
+build_programs() {
+  local folder targets=()
+  for folder in "${folders[@]}"; do
+    [[ -d /build/cmake/$folder ]] || {
+      echo "$folder was left out of the build; CMake's summary says why:"
+      cmake /build/cmake | grep 'left out' || true
+      exit 1
+    }
+    targets+=("$folder/all")
   done
-  rm -rf /build/stage
-  mv "$stage" /build/stage
+  [[ $part != all ]] || targets=(all)
+  ninja -C /build/cmake -j "$(nproc)" "${targets[@]}"
 }
 
-[[ -e /build/cmake/build.ninja ]] || configure
-cmake --build /build/cmake
+install_stage() {
+  local folder module
+  rm -rf "$stage"
+  mkdir -p "$stage/usr/lib/modules/$kernel/updates"
+  for folder in "${folders[@]}"; do
+    DESTDIR=$stage cmake --install "/build/cmake/$folder"
+  done >/build/install.log
+  for module in /build/kernel/*/*.ko; do
+    cp "$module" "$stage/usr/lib/modules/$kernel/updates/"
+  done
+}
+
+# Other options than last time: CMake itself notices only its own files.
+if [[ ! -e /build/cmake/build.ninja ]] || ! cmp -s "$0" /build/configured-by; then
+  configure
+fi
+cp "$0" /build/configured-by
+build_programs
 build_modules
 install_stage

@@ -3,27 +3,26 @@
 #
 # Builds the checkout inside the lab's root file system. Each checkout has a build directory of its own in the cache.
 
-# ensure_build: builds what changed, and sets LAB_STAGE to a snapshot of what would be installed, which other runs do
-# not touch.
+# ensure_build run|guest|all: builds what changed of that part (build-inside.sh), and sets LAB_STAGE to a snapshot of what
+# would be installed, which other runs do not touch.
 ensure_build() {
   set_build_dir
   mkdir -p "$LAB_BUILD"
   echo "$LAB_SOURCE" >"$LAB_BUILD/source"
   take_lock 8 "$LAB_BUILD.lock" -x "another run is building this checkout"
-  build_locked
-  snapshot_stage
+  build_locked "$1"
   drop_lock 8
+  snapshot_stage "$stage"
 }
 
 # reuse_build: the same without building.
 reuse_build() {
   set_build_dir
   [[ -d $LAB_BUILD/stage ]] || die "nothing has been built yet: $LAB_COMMAND_LINE build"
-  take_lock 8 "$LAB_BUILD.lock" -x "another run is building this checkout"
-  snapshot_stage
-  drop_lock 8
+  snapshot_stage stage
 }
 
+# snapshot_stage STAGE: see ensure_build.
 snapshot_stage() {
   LAB_STAGE=$LAB_CACHE/run/$$/stage
   mkdir -p "$LAB_CACHE/run"
@@ -31,18 +30,23 @@ snapshot_stage() {
   rm -rf --one-file-system -- "$LAB_CACHE/run/$$"
   mkdir "$LAB_CACHE/run/$$"
   # Hard links: the build makes new files, it never writes into these.
-  cp -al "$LAB_BUILD/stage" "$LAB_STAGE"
+  flock "$LAB_BUILD.stage.lock" cp -al "$LAB_BUILD/$1" "$LAB_STAGE"
 }
 
 build_locked() {
-  local rootfs_before
+  local rootfs_before title="building"
+  stage=stage
+  [[ $1 != run ]] || stage=stage-run
   rootfs_before=$(cat "$LAB_BUILD/rootfs" 2>/dev/null) || true
   if [[ $rootfs_before != "${LAB_ROOTFS##*/} $LAB_KERNEL" ]]; then
     # Another compiler or other headers: nothing from before is of use.
     rm -rf --one-file-system -- "$LAB_BUILD/cmake" "$LAB_BUILD/kernel"
     echo "${LAB_ROOTFS##*/} $LAB_KERNEL" >"$LAB_BUILD/rootfs"
   fi
-  step build "building" in_build bash /src/lab/lib/build-inside.sh "$LAB_KERNEL"
+  [[ -e $LAB_BUILD/cmake/build.ninja ]] || title+=" (for the first time: some minutes)"
+  step build "$title" in_build bash /src/lab/lib/build-inside.sh "$LAB_KERNEL" "$1"
+  # shellcheck disable=SC2016 # the inner shell expands
+  flock "$LAB_BUILD.stage.lock" sh -c 'rm -rf "$1" && mv "$1.new" "$1"' sh "$LAB_BUILD/$stage"
 }
 
 # in_build CMD...: see in_rootfs.

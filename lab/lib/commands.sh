@@ -21,11 +21,12 @@ prune_logs() {
     while read -r _ dir; do rm -rf --one-file-system -- "$dir"; done
 }
 
+# prepare_all run|guest|all|nothing: nothing uses what was built last; the others: see ensure_build.
 prepare_all() {
   ensure_rootfs
   note_versions
   ensure_guest_image
-  ensure_build
+  if [[ $1 == nothing ]]; then reuse_build; else ensure_build "$1"; fi
 }
 
 command_setup() {
@@ -48,12 +49,12 @@ command_build() {
   (($# == 0)) || usage_error "build takes no arguments"
   begin
   ensure_rootfs
-  ensure_build
+  ensure_build all
   say "built: $LAB_BUILD"
 }
 
 command_test() {
-  local labels='' filter='' topology=''
+  local labels='' filter='' topology='' build=all
   while (($#)); do
     case $1 in
       --label)
@@ -64,6 +65,7 @@ command_test() {
         ;;
       --filter) need_value "$1" $# && filter=$2 && shift ;;
       --topology) need_value "$1" $# && need_topology "$2" && topology=$2 && shift ;;
+      --no-build) build=nothing ;;
       *) usage_error "test: unknown argument '$1'" ;;
     esac
     shift
@@ -71,7 +73,7 @@ command_test() {
   [[ -n $labels || -z $topology ]] || labels=guest
   check_filter "$filter"
   begin
-  prepare_all
+  prepare_all "$build"
   run_tests "${labels:-unit nic guest}" "$filter" "$topology"
 }
 
@@ -93,7 +95,7 @@ command_shell() {
   done
   [[ -t 0 && -t 1 ]] || usage_error "shell wants a terminal; for scripts there is exec"
   begin
-  prepare_all
+  prepare_all guest
   new_guest shell
   cp "$LAB_DIR/guest/shell.sh" "$guest_dir/share/job"
   printf '%s %s\n' "$(stty size)" "${TERM:-vt100}" >"$guest_dir/share/interactive"
@@ -105,7 +107,7 @@ command_shell() {
 }
 
 command_exec() {
-  local topology=switch timeout=300 share='' build=1
+  local topology=switch timeout=300 share='' build=guest
   VM_PNICD_ARGS=
   while (($#)); do
     case $1 in
@@ -118,7 +120,7 @@ command_exec() {
         ;;
       --share) need_value "$1" $# && share=$2 && shift ;;
       --pnicd-args) need_value "$1" $# && VM_PNICD_ARGS=$2 && shift ;;
-      --no-build) build=0 ;;
+      --no-build) build=nothing ;;
       --) shift && break ;;
       -*) usage_error "exec: unknown option '$1'" ;;
       *) break ;;
@@ -128,9 +130,7 @@ command_exec() {
   (($#)) || usage_error "exec wants a command"
   [[ -z $share || -d $share ]] || usage_error "--share: no directory '$share'"
   begin
-  ensure_rootfs
-  ensure_guest_image
-  if ((build)); then ensure_build; else reuse_build; fi
+  prepare_all "$build"
   new_guest exec
   printf '%q ' "$@" >"$guest_dir/share/job"
   run_and_share "$topology" "$timeout" "$share"

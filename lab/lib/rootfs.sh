@@ -9,6 +9,7 @@ rootfs_key() {
 }
 
 # ensure_rootfs [REFRESH]: sets LAB_ROOTFS and LAB_KERNEL; builds when there is none yet, or when REFRESH is 1.
+# shellcheck disable=SC2120 # most callers want no refresh
 ensure_rootfs() {
   local refresh=${1:-0}
   LAB_ROOTFS=$LAB_CACHE/rootfs/$(rootfs_key)
@@ -21,7 +22,7 @@ ensure_rootfs() {
   if [[ ! -e $LAB_ROOTFS ]]; then
     # It went between our look and our lock.
     drop_lock 7
-    ensure_rootfs
+    ensure_rootfs 0
     return
   fi
   LAB_KERNEL=$(<"$LAB_ROOTFS/etc/peermr-lab/kernel")

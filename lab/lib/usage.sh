@@ -72,6 +72,7 @@ Runs the tests. The last line says how many passed, failed and were skipped.
   --filter RE              only tests whose name matches; guest tests are named
                            guest/TOPOLOGY/NAME, those of the lab itself lab/NAME
   --topology NAME          guest tests in this topology only
+  --no-build               use what was built last
 END
 }
 

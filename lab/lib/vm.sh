@@ -11,7 +11,7 @@ set -uo pipefail
 
 # shellcheck source=/dev/null
 . "/lab/guest/src/lab/topologies/$VM_TOPOLOGY"
-pnicd=/lab/guest/stage/usr/libexec/peermr-lab/pnicd
+pnicd=/lab/guest/stage/usr/bin/pnicd
 nics=(nic0 nic1)
 sockets=/run/lab
 
@@ -94,7 +94,6 @@ add_devices() {
     -object memory-backend-memfd,id=shm,size=64M,share=on
     -device ivshmem-plain,memdev=shm,bus=ivshmem
   )
-  [[ -n $pnicd_pid ]] || return 0
   for nic in "${nics[@]}"; do
     qemu+=(-device "{\"driver\":\"vfio-user-pci\",\"bus\":\"$nic\",
       \"socket\":{\"type\":\"unix\",\"path\":\"$sockets/$nic.sock\"}}")
@@ -105,9 +104,7 @@ pnicd_pid=
 if [[ ${VM_PROBE:-} == 1 ]]; then
   append+=" lab.probe"
 else
-  if [[ -x $pnicd ]]; then
-    start_nics || { echo "did not start" >/lab/run/pnicd-status; exit 1; }
-  fi
+  start_nics || { echo "did not start" >/lab/run/pnicd-status; exit 1; }
   add_devices
 fi
 ((!topology_iommu)) || append+=" intel_iommu=on"
