@@ -30,7 +30,7 @@ TEST_F(Close, OfTheDeviceFailsWritesThroughARegionWithRemoteAccessError) {
   const auto begin = Clock::now();
   ASSERT_TRUE(owner_.device().close());
   EXPECT_LT(Clock::now() - begin, kDeadline);
-  traffic.stop();
+  traffic.wait_for_error();
   EXPECT_EQ(traffic.broken(), "");
   EXPECT_EQ(status_of(traffic.first_error()), words(IBV_WC_REM_ACCESS_ERR));
   EXPECT_EQ(region.state(), peermr::RegionState::kDead);
@@ -51,8 +51,10 @@ TEST_F(Close, OfTheDeviceUnderAPlainMrMakesWritesWaitAndThenFail) {
   connect(requester_, responder_, {.rnr_retry = 6, .min_rnr_timer = 20});
   Traffic traffic(requester_, {.address = 0, .rkey = mr->rkey});
   ASSERT_TRUE(traffic.wait_for(2 * Traffic::kSlots)) << traffic.broken();
+  // The kernel closes the device when its last mapping is gone.
+  owner_.unmap();
   ASSERT_TRUE(owner_.device().close());
-  traffic.stop();
+  traffic.wait_for_error();
   EXPECT_EQ(traffic.broken(), "");
   EXPECT_EQ(status_of(traffic.first_error()), words(IBV_WC_RNR_RETRY_EXC_ERR));
   const std::uint32_t rkey = mr->rkey;
@@ -74,7 +76,7 @@ TEST_F(Close, OfARegionUnderTrafficIsRemoteAccessErrorAndTheMemoryCanBeUsedAgain
     Traffic traffic(requester_, target_of(region));
     ASSERT_TRUE(traffic.wait_for(Traffic::kSlots)) << traffic.broken();
     ASSERT_TRUE(region.close());
-    traffic.stop();
+    traffic.wait_for_error();
     EXPECT_EQ(traffic.broken(), "");
     EXPECT_EQ(status_of(traffic.first_error()), words(IBV_WC_REM_ACCESS_ERR));
   }

@@ -84,6 +84,11 @@ peermr::DmaBuf PmrOwner::export_memory() const {
   return must(device_.export_dma_buf(bar_, {0, kBytes}));
 }
 
+void PmrOwner::unmap() {
+  registers_ = {};
+  mapping_ = {};
+}
+
 void PmrOwner::enable_pmr() {
   registers_.reg32(kPmrctl) = kPmrctlEnable;
 }

@@ -55,6 +55,9 @@ class PmrOwner {
 
   peermr::DmaBuf export_memory() const;
 
+  /// Gives the mappings up: nothing that needs them may be called afterwards.
+  void unmap();
+
   /// PMRCTL.EN, which a controller reset clears on real hardware. The memory answers only while
   /// it is set.
   void enable_pmr();

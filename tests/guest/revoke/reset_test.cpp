@@ -36,6 +36,7 @@ class ResetUnderTraffic : public RevokeTest {
     auto expected = *before;
     expected.generation = peermr::Generation(before->generation.value() + 1);
     EXPECT_EQ(region.keys(), expected);
+    if (owner_.pmr_enabled()) ++pmr_survived_;
     owner_.enable_pmr();
     longest_reset_ = std::max(longest_reset_, report->reset);
     longest_restore_ = std::max(longest_restore_, report->restore);
@@ -50,6 +51,7 @@ class ResetUnderTraffic : public RevokeTest {
   }
 
   std::mt19937 random_ = make_random();
+  int pmr_survived_ = 0;
   std::chrono::nanoseconds longest_reset_{};
   std::chrono::nanoseconds longest_restore_{};
 };
@@ -88,10 +90,11 @@ TEST_F(ResetUnderTraffic, PausesTheWritesOfAStockPeerAndLosesNone) {
   EXPECT_GE(responder_.counter("mr_fault") - faults, static_cast<unsigned>(kResets));
   EXPECT_GE(responder_.counter("invalidate") - invalidations, static_cast<unsigned>(kResets));
   std::printf(
-      "%d resets, %llu writes, %llu RNR NAKs, longest wait of a write %lld ms, longest reset %lld "
+      "%d resets (PMR still enabled after %d), %llu writes, %llu RNR NAKs, longest wait of a write "
+      "%lld ms, longest reset %lld "
       "ms, "
       "longest restore %lld ms\n",
-      kResets, static_cast<unsigned long long>(writes),
+      kResets, pmr_survived_, static_cast<unsigned long long>(writes),
       static_cast<unsigned long long>(responder_.counter("rnr_nak_tx") - naks),
       static_cast<long long>(longest.count()), ms(longest_reset_), ms(longest_restore_));
 }
@@ -100,13 +103,15 @@ TEST_F(ResetUnderTraffic, FailsTheWritesOfAPeerThatDoesNotWaitWithRnrRetryExceed
   const auto region = region_at(responder_);
   std::unique_ptr<Traffic> traffic;
   for (int i = 0; i < 10; ++i) {
-    connect(requester_, responder_, {.rnr_retry = 1});
+    // 6 retries of 10.24 ms (timer code 20): enough to be faulted in again, and less than the 100
+    // ms that a function takes for its reset at least.
+    connect(requester_, responder_, {.rnr_retry = 6, .min_rnr_timer = 20});
     traffic = std::make_unique<Traffic>(requester_, target_of(region), traffic.get());
     ASSERT_TRUE(traffic->wait_for(2 * Traffic::kSlots)) << traffic->broken();
     const auto posted_in = region.generation();
     wait_a_moment();
     ASSERT_NO_FATAL_FAILURE(reset(region));
-    traffic->stop();
+    traffic->wait_for_error();
     EXPECT_EQ(traffic->broken(), "");
     ASSERT_EQ(status_of(traffic->first_error()), words(IBV_WC_RNR_RETRY_EXC_ERR));
     EXPECT_LT(traffic->flushed(), Traffic::kSlots);

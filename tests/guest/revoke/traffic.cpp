@@ -48,6 +48,13 @@ void Traffic::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
+void Traffic::wait_for_error() {
+  const auto deadline = Clock::now() + kDeadline;
+  while (!ended_ && Clock::now() < deadline)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  stop();
+}
+
 std::chrono::milliseconds Traffic::longest_wait() const {
   return std::chrono::duration_cast<std::chrono::milliseconds>(longest_wait_);
 }

@@ -39,6 +39,8 @@ class Traffic {
   Traffic(const Traffic&) = delete;
   Traffic& operator=(const Traffic&) = delete;
 
+  /// Waits until a write has failed and all of them are over, at most kDeadline, then as stop().
+  void wait_for_error();
   /// Posts no more and waits for what is in flight. What follows is for afterwards.
   void stop();
 
