@@ -170,6 +170,7 @@ struct pnic_dev {
 	struct pnic_eq *comp_eqs;
 	unsigned int num_comp_eqs;
 	unsigned int num_vectors;
+	char admin_irq_name[32];
 
 	/* Objects by the device's number for them; locks taken with interrupts off. */
 	struct xarray cqs;

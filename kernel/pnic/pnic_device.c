@@ -259,8 +259,9 @@ struct pnic_dev *pnic_dev_start(struct pci_dev *pdev, void __iomem *regs,
 	err = pnic_alloc_vectors(dev);
 	if (err)
 		goto err_memory;
+	snprintf(dev->admin_irq_name, sizeof(dev->admin_irq_name), "pnic-admin@%s", pci_name(pdev));
 	err = request_irq(pci_irq_vector(pdev, PNIC_ADMIN_VECTOR), pnic_admin_irq, 0,
-			  PNIC_DRIVER_NAME "-admin", dev);
+			  dev->admin_irq_name, dev);
 	if (err)
 		goto err_vectors;
 	pci_set_master(pdev);

@@ -4,8 +4,9 @@
  *
  * The exporter of a dma-buf may take its memory away at any time. pnic_mr_invalidate() then
  * fences the device and unmaps before it returns, with dma_resv held (by VFIO: memory_lock too), so
- * it allocates nothing and waits for the admin queue only. The key stays; the next access raises a
- * fault, and pnic_mr_fault_work() maps again if the exporter lets it.
+ * it allocates nothing and waits for the admin queue only. The key stays. pnic_mr_map_work() maps
+ * again, if the exporter lets it: when an access has raised a fault, and when the exporter calls
+ * while nothing is mapped, by which it says that a new mapping may work.
  */
 
 #include <linux/delay.h>
@@ -130,11 +131,16 @@ static void pnic_mr_invalidate(struct dma_buf_attachment *attach)
 	struct pnic_mr *mr = umem_dmabuf->private;
 
 	dma_resv_assert_held(attach->dmabuf->resv);
-	if (mr && mr->valid) {
+	if (!mr) {
+		/* Being registered, or that has failed: the device knows nothing of it. */
+		ib_umem_dmabuf_unmap_pages(umem_dmabuf);
+	} else if (mr->valid) {
 		mr->valid = false;
 		pnic_mr_fence(mr);
+		ib_umem_dmabuf_unmap_pages(umem_dmabuf);
+	} else if (!mr->closing) {
+		queue_work(mr->dev->fault_wq, &mr->map_work);
 	}
-	ib_umem_dmabuf_unmap_pages(umem_dmabuf); /* does nothing if there is no mapping */
 }
 
 static const struct dma_buf_attach_ops pnic_mr_attach_ops = {
@@ -172,30 +178,44 @@ err_unmap:
 	return err;
 }
 
-/*
- * An access found the MR invalid. The exporters of today say ENODEV for memory that is away for a
- * while and for memory that is gone for good, so the MR isn't revoked here: the device's and the
- * requester's own limits end what waits for it.
- */
-static void pnic_mr_fault_work(struct work_struct *work)
+#define PNIC_MR_MAP_TRIES	2
+
+/* Tries to make the MR valid again; a restored buffer may refuse for a moment yet. */
+static int pnic_mr_map_again(struct pnic_mr *mr)
 {
-	struct pnic_mr *mr = container_of(work, struct pnic_mr, fault_work);
+	unsigned int tries = 0;
+	int err;
+
+	for (;;) {
+		dma_resv_lock(pnic_mr_resv(mr), NULL);
+		err = mr->valid || mr->closing ? 0 : pnic_mr_validate(mr);
+		dma_resv_unlock(pnic_mr_resv(mr));
+		if (!err || pnic_is_dead(mr->dev) || ++tries == PNIC_MR_MAP_TRIES)
+			return err;
+		usleep_range(1000, 2000);
+	}
+}
+
+/*
+ * The exporters of today say ENODEV for memory that is away for a while and for memory that is gone
+ * for good, so the MR isn't revoked when mapping fails: the device's and the requester's own limits
+ * end what waits for it. The device raises no second fault before FAULT_DONE, so the pause between
+ * the tries also keeps a peer that insists from keeping us busy.
+ */
+static void pnic_mr_map_work(struct work_struct *work)
+{
+	struct pnic_mr *mr = container_of(work, struct pnic_mr, map_work);
 	struct pnic_cmd cmd = {
 		.hdr.opcode = PNIC_CMD_FAULT_DONE,
 		.u.object.handle = cpu_to_le32(mr->key),
 	};
-	int err = 0;
+	bool faulted = xchg(&mr->faulted, false);
+	int err;
 
-	dma_resv_lock(pnic_mr_resv(mr), NULL);
-	if (!mr->valid)
-		err = pnic_mr_validate(mr);
-	dma_resv_unlock(pnic_mr_resv(mr));
-	if (!err || pnic_is_dead(mr->dev))
+	err = pnic_mr_map_again(mr);
+	if (!err || !faulted)
 		return;
-
 	dev_dbg(&mr->dev->pdev->dev, "fault of MR 0x%x: %d\n", mr->key, err);
-	/* The device asks no second time before FAULT_DONE: no peer can keep us busy. */
-	usleep_range(1000, 2000);
 	pnic_admin_exec(mr->dev, &cmd, NULL);
 }
 
@@ -208,10 +228,12 @@ void pnic_mr_fault(struct pnic_dev *dev, u32 key)
 	if (!handle)
 		return;
 	mr = container_of(handle, struct pnic_mr, handle);
-	if (mr->umem->is_dmabuf)
-		queue_work(dev->fault_wq, &mr->fault_work);
-	else
+	if (mr->umem->is_dmabuf) {
+		xchg(&mr->faulted, true); /* before the work can look at it */
+		queue_work(dev->fault_wq, &mr->map_work);
+	} else {
 		dev_err_ratelimited(&dev->pdev->dev, "fault of pinned MR 0x%x\n", key);
+	}
 	pnic_handle_put(handle);
 }
 
@@ -237,7 +259,7 @@ struct ib_mr *pnic_reg_user_mr_dmabuf(struct ib_pd *ibpd, u64 offset, u64 length
 	if (!mr)
 		return ERR_PTR(-ENOMEM);
 	mr->dev = dev;
-	INIT_WORK(&mr->fault_work, pnic_mr_fault_work);
+	INIT_WORK(&mr->map_work, pnic_mr_map_work);
 	umem_dmabuf = ib_umem_dmabuf_get(&dev->ibdev, offset, length, fd, access,
 					 &pnic_mr_attach_ops);
 	if (IS_ERR(umem_dmabuf)) {
@@ -270,6 +292,23 @@ err_free:
 	return ERR_PTR(err);
 }
 
+/* The device forgets the key, and nobody else finds the MR any more. */
+static void pnic_mr_close_dmabuf(struct pnic_mr *mr)
+{
+	dma_resv_lock(pnic_mr_resv(mr), NULL);
+	mr->closing = true;
+	dma_resv_unlock(pnic_mr_resv(mr));
+	cancel_work_sync(&mr->map_work);
+
+	/* Not while the exporter's callback invalidates a key that is about to vanish. */
+	dma_resv_lock(pnic_mr_resv(mr), NULL);
+	pnic_admin_destroy(mr->dev, PNIC_CMD_DESTROY_MR, mr->key);
+	if (mr->valid)
+		ib_umem_dmabuf_unmap_pages(to_ib_umem_dmabuf(mr->umem));
+	mr->valid = false;
+	dma_resv_unlock(pnic_mr_resv(mr));
+}
+
 /* Can't fail: if the device doesn't comply it is stopped. */
 int pnic_dereg_mr(struct ib_mr *ibmr, struct ib_udata *udata)
 {
@@ -281,16 +320,10 @@ int pnic_dereg_mr(struct ib_mr *ibmr, struct ib_udata *udata)
 	if (err)
 		return err;
 	pnic_handle_retire(&dev->mrs, mr->key, &mr->handle);
-	if (mr->umem->is_dmabuf) {
-		cancel_work_sync(&mr->fault_work);
-		/* Not while the exporter's callback invalidates a key that is about to vanish. */
-		dma_resv_lock(pnic_mr_resv(mr), NULL);
+	if (mr->umem->is_dmabuf)
+		pnic_mr_close_dmabuf(mr);
+	else
 		pnic_admin_destroy(dev, PNIC_CMD_DESTROY_MR, mr->key);
-		mr->valid = false;
-		dma_resv_unlock(pnic_mr_resv(mr));
-	} else {
-		pnic_admin_destroy(dev, PNIC_CMD_DESTROY_MR, mr->key);
-	}
 	ib_umem_release(mr->umem);
 	kfree(mr);
 	return 0;

@@ -77,8 +77,10 @@ struct pnic_mr {
 	struct ib_umem *umem;
 	u32 key;
 	/* The rest is for dma-bufs only. */
-	struct work_struct fault_work;
-	bool valid;		/* the device may access the mapping; protected by dma_resv */
+	struct work_struct map_work;
+	bool faulted;		/* the device waits for an answer; from the event to map_work */
+	bool valid;		/* mapped, and the device may access it; protected by dma_resv */
+	bool closing;		/* to be mapped no more; protected by dma_resv */
 };
 
 static inline struct pnic_ucontext *to_pnic_ucontext(struct ib_ucontext *ibucontext)
