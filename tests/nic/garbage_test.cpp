@@ -55,7 +55,7 @@ class Garbage : public TwoNics {
 };
 
 TEST_F(Garbage, Registers) {
-  for (int i = 0; i < 20000; ++i) {
+  for (int i = 0; i < 10000; ++i) {
     const uint32_t region = random() % 4 == 0 ? kConfig : kBar0;
     const uint32_t size = 1u << random() % 4;
     const uint64_t limit = region == kConfig ? 4096 : PNIC_BAR_REGS_SIZE;
@@ -74,7 +74,7 @@ TEST_F(Garbage, AdminCommands) {
   a->nic.enable(4);
   constexpr uint8_t kOpcodes[] = {0x01, 0x02, 0x10, 0x11, 0x12, 0x13, 0x20, 0x21, 0x22, 0x23, 0x24,
                                   0x30, 0x31, 0x32, 0x33, 0x40, 0x41, 0x42, 0x43, 0x50, 0xff};
-  for (int i = 0; i < 20000; ++i) {
+  for (int i = 0; i < 5000; ++i) {
     pnic_cmd c{};
     c.hdr.opcode = kOpcodes[random() % sizeof(kOpcodes)];
     for (uint32_t field = 0; field < PNIC_CMD_PAYLOAD_SIZE / 4; ++field) {
@@ -95,7 +95,7 @@ TEST_F(Garbage, WorkRequests) {
     return pnic_sge{address(), likely(9000),
                     random() % 4 == 0 ? likely(16) : (random() % 2 == 0 ? a_key : b_key)};
   };
-  for (int round = 0; round < 1500; ++round) {
+  for (int round = 0; round < 400; ++round) {
     a_qp->to_reset();
     b_qp->to_reset();
     connect({.timeout = 1, .retry_cnt = 0, .rnr_retry = 0},
@@ -144,7 +144,7 @@ TEST_F(Garbage, WorkRequests) {
 }
 
 TEST_F(Garbage, Doorbells) {
-  for (int round = 0; round < 300; ++round) {
+  for (int round = 0; round < 150; ++round) {
     a_qp->to_reset();
     b_qp->to_reset();
     connect({.timeout = 1, .retry_cnt = 0, .rnr_retry = 0});

@@ -15,7 +15,7 @@
 
 namespace peermr::test {
 
-inline constexpr std::chrono::seconds kPatience{5};
+inline constexpr std::chrono::seconds kPatience{15};
 
 /// Calls `condition` until it is true; false after a while.
 template <typename Condition>
