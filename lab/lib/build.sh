@@ -34,19 +34,24 @@ snapshot_stage() {
 }
 
 build_locked() {
-  local rootfs_before title="building"
+  local title="building"
   stage=stage
-  [[ $1 != run ]] || stage=stage-run
-  rootfs_before=$(cat "$LAB_BUILD/rootfs" 2>/dev/null) || true
-  if [[ $rootfs_before != "${LAB_ROOTFS##*/} $LAB_KERNEL" ]]; then
+  [[ $1 != run ]] || stage="stage-run"
+  if ! cmp -s "$LAB_BUILD/built-with" <(build_tools); then
     # Another compiler or other headers: nothing from before is of use.
     rm -rf --one-file-system -- "$LAB_BUILD/cmake" "$LAB_BUILD/kernel"
-    echo "${LAB_ROOTFS##*/} $LAB_KERNEL" >"$LAB_BUILD/rootfs"
+    build_tools >"$LAB_BUILD/built-with"
   fi
   [[ -e $LAB_BUILD/cmake/build.ninja ]] || title+=" (for the first time: some minutes)"
   step build "$title" in_build bash /src/lab/lib/build-inside.sh "$LAB_KERNEL" "$1"
   # shellcheck disable=SC2016 # the inner shell expands
   flock "$LAB_BUILD.stage.lock" sh -c 'rm -rf "$1" && mv "$1.new" "$1"' sh "$LAB_BUILD/$stage"
+}
+
+# build_tools: packages that builds depend on, with their versions.
+build_tools() {
+  grep -E '^(g\+\+|gcc|cpp|clang|cmake|ninja|make|rdma-core|linux-kbuild|linux-headers|[^ ]*-dev)' \
+    "$LAB_ROOTFS/etc/peermr-lab/packages"
 }
 
 # in_build CMD...: see in_rootfs.
