@@ -21,6 +21,9 @@ constexpr std::string_view kOperation = "map client memory";
 // Larger files are mapped range by range: a sparse file may pretend to be of any size.
 constexpr uint64_t kWholeFileLimitBytes = uint64_t{1} << 40;
 
+// So many entries may be of files that nobody maps any more.
+constexpr size_t kForgottenFiles = 64;
+
 Error refused(int error, std::string_view why) {
   return errno_error(error, kOperation, {}, why);
 }
@@ -90,6 +93,8 @@ Result<std::shared_ptr<FileMapping>> FileMappingCache::get(const UniqueFd& fd, u
   if (length == 0 || !range_in(offset, length, file_bytes))
     return refused(EINVAL, "the range ends past the file");
 
+  if (files_.size() >= kForgottenFiles)
+    std::erase_if(files_, [](const auto& file) { return file.second.expired(); });
   std::weak_ptr<FileMapping>& cached =
       files_[{facts->status.st_dev, facts->status.st_ino, facts->writable}];
   if (auto mapping = cached.lock();

@@ -74,6 +74,7 @@ bool Connection::handle(Message& message) {
   if (!negotiated_) return handle_version(message);
 
   const Reply reply = dispatch(message);
+  message.fds.clear();  // what was not taken is closed before the client hears of it
   if ((header.flags & kFlagNoReply) != 0) return true;
   Header out{header.id, header.command, 0, kFlagTypeReply, 0};
   if (reply.error != 0) {
