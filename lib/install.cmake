@@ -21,6 +21,9 @@ install(FILES
   "${CMAKE_CURRENT_BINARY_DIR}/peermr-config-version.cmake"
   DESTINATION "${config_dir}")
 
+# The installed tree may be moved: paths are relative to the file's own folder.
+file(RELATIVE_PATH PC_PREFIX
+  "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
 configure_file(peermr.pc.in "${CMAKE_CURRENT_BINARY_DIR}/peermr.pc" @ONLY)
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/peermr.pc"
   DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
