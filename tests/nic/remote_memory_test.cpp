@@ -19,7 +19,7 @@ class RemoteMemory : public TwoNics {
 
   void SetUp() override {
     TwoNics::SetUp();
-    connect({.rnr_retry = 7});
+    connect({.timeout = 10, .retry_cnt = 7, .rnr_retry = 7});
     for (Side* side : {a.get(), b.get()}) {
       side->nic.vfio.remote.address = kFar;
       side->nic.vfio.remote.bytes.resize(kFarBytes);
@@ -138,6 +138,67 @@ TEST_F(RemoteMemory, AFailedRequestFailsTheWr) {
   a_qp->ring();
   EXPECT_EQ(next_served().status, PNIC_CQE_LOC_PROT_ERR);
   check_self_tests = false;
+}
+
+TEST_F(RemoteMemory, AFetchedPayloadSurvivesRetries) {
+  fill_pattern({local(true), 4096}, 6);
+  auto send = far_request(PNIC_WQE_SEND, 4096, true, false);
+  a_qp->post(send);
+  a_qp->ring();
+  for (int i = 0; i < 50; ++i) a->nic.vfio.serve(1);
+  EXPECT_GT(b->nic.stat(PNIC_STAT_RNR_NAK_TX), 1u);
+  b_qp->post_receive(1, {b_sge(0, 4096)});
+  b_qp->ring();
+  EXPECT_EQ(next_served().status, PNIC_CQE_SUCCESS);
+  EXPECT_TRUE(has_pattern(memory->span(b_bus, 4096), 6));
+}
+
+TEST_F(RemoteMemory, ASlowAnswerIsWaitedFor) {
+  b->nic.vfio.hold_dma = true;
+  a_qp->post(far_request(PNIC_WQE_RDMA_WRITE, 64, false, true));
+  a_qp->ring();
+  const auto end = std::chrono::steady_clock::now() + milliseconds(100);
+  while (std::chrono::steady_clock::now() < end) b->nic.vfio.serve(1);
+  EXPECT_EQ(b->nic.vfio.dma_requests, 1u);
+  EXPECT_FALSE(a->send_cq.poll().has_value());
+  b->nic.vfio.hold_dma = false;
+  b->nic.vfio.release_dma();
+  EXPECT_EQ(next_served().status, PNIC_CQE_SUCCESS);
+}
+
+TEST_F(RemoteMemory, AResponderThatIsResetMeanwhileIsSilence) {
+  b->nic.vfio.hold_dma = true;
+  a_qp->post(far_request(PNIC_WQE_RDMA_WRITE, 64, false, true));
+  a_qp->ring();
+  ASSERT_TRUE(eventually([&] {
+    b->nic.vfio.serve(0);
+    return b->nic.vfio.dma_requests > 0;
+  }));
+  b_qp->to_reset();
+  EXPECT_EQ(a->send_cq.next().status, PNIC_CQE_RETRY_EXC_ERR);
+  b->nic.vfio.hold_dma = false;
+  b->nic.vfio.release_dma();
+}
+
+TEST_F(RemoteMemory, BusMasteringOffLosesTheTransferAndNotTheRequest) {
+  for (Side* side : {a.get(), b.get()}) {
+    const bool is_a = side == a.get();
+    side->nic.vfio.hold_dma = true;
+    const size_t before = side->nic.vfio.dma_requests;
+    a_qp->post(far_request(PNIC_WQE_RDMA_WRITE, 64, is_a, !is_a));
+    a_qp->ring();
+    ASSERT_TRUE(eventually([&] {
+      side->nic.vfio.serve(0);
+      return side->nic.vfio.dma_requests > before;
+    }));
+    side->nic.set_config16(4, 2);
+    side->nic.vfio.hold_dma = false;
+    side->nic.vfio.release_dma();
+    EXPECT_EQ(side->nic.reg(PNIC_REG_MAGIC), PNIC_MAGIC);
+    EXPECT_FALSE(a->send_cq.poll().has_value());
+    side->nic.set_config16(4, 6);
+    EXPECT_EQ(next_served().status, PNIC_CQE_SUCCESS);
+  }
 }
 
 TEST_F(RemoteMemory, AResetForgetsRequestsUnderWay) {

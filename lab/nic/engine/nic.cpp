@@ -158,9 +158,14 @@ Answer Nic::on_segment(const Segment& segment) {
   return qp->responder().on_segment(core_, segment);
 }
 
-void Nic::on_answer(uint32_t qpn, const Answer& answer, std::span<const std::byte> data) {
-  QueuePair* qp = core_.running() ? core_.qps.find(qpn) : nullptr;
-  if (qp != nullptr) qp->requester().on_answer(core_, answer, data);
+void Nic::on_answer(uint32_t qpn, uint32_t sequence, const Answer& answer,
+                    std::span<const std::byte> data) {
+  QueuePair* qp = core_.qps.find(qpn);
+  if (qp == nullptr) return;
+  // What may not touch memory now cannot take the answer: as if it had been lost on the way.
+  if (!core_.running())
+    return qp->requester().on_answer(core_, sequence, {AnswerKind::kSilence, 0}, {});
+  qp->requester().on_answer(core_, sequence, answer, data);
 }
 
 void Nic::on_pci_state_changed() {

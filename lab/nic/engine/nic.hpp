@@ -65,7 +65,8 @@ class Nic final : public VfioUserDevice, public WirePort, private PciConfigListe
   // WirePort
   const PortAddress& address() const noexcept override { return core_.port; }
   Answer on_segment(const Segment& segment) override;
-  void on_answer(uint32_t qpn, const Answer& answer, std::span<const std::byte> data) override;
+  void on_answer(uint32_t qpn, uint32_t sequence, const Answer& answer,
+                 std::span<const std::byte> data) override;
 
  private:
   Nic(uint16_t lid, Wire& wire, NicOptions options, DoorbellBar doorbells);

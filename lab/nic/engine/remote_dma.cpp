@@ -57,7 +57,10 @@ void RemoteDma::on_reply(NicCore& core, uint64_t cookie, int error,
   if (region != nullptr && region->in_flight > 0) --region->in_flight;
   QueuePair* qp = core.qps.find(transfer.owner.qpn);
   if (qp == nullptr || qp->epoch() != transfer.owner.epoch) return;
-  if (transfer.owner.role == Role::kRequester) {
+  const bool requester = transfer.owner.role == Role::kRequester;
+  if (!core.running()) {
+    requester ? qp->requester().on_transfer_lost() : qp->responder().on_transfer_lost(core);
+  } else if (requester) {
     qp->requester().on_transfer_done(core, error, data);
   } else {
     qp->responder().on_transfer_done(core, error, data);

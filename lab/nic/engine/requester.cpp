@@ -18,6 +18,10 @@ constexpr uint32_t kRemoteSegmentBytes = 64 * 1024;
 constexpr int kSegmentsPerTurn = 16;
 constexpr uint64_t kBytesPerTurn = kSegmentBytes;
 
+// A pending answer that does not come: the segment is sent again, to see whether the responder
+// still knows of it.
+constexpr std::chrono::milliseconds kAnswerReminder{20};
+
 constexpr std::chrono::milliseconds kFirstFaultPause{1};
 constexpr std::chrono::milliseconds kLastFaultPause{64};
 
@@ -87,7 +91,7 @@ bool Requester::poll(NicCore& core, uint32_t posted, uint64_t& moved_bytes) {
 /// error completion.
 bool Requester::ready(NicCore& core) {
   if (wait_ == Wait::kNone) return true;
-  if (wait_ == Wait::kAnswer || wait_ == Wait::kTransfer || Clock::now() < wake_at_) return false;
+  if (wait_ == Wait::kTransfer || Clock::now() < wake_at_) return false;
   const Wait waited = wait_;
   wait_ = Wait::kNone;
   if (waited != Wait::kTimeout) return true;
@@ -154,9 +158,12 @@ bool Requester::parse(std::span<const std::byte> wqe) {
 }
 
 void Requester::send_segment(NicCore& core, uint64_t& moved_bytes) {
-  if (!build_payload(core)) return;
-  if (payload_.remote() && !bounce_filled_) {
-    if (start_local_transfer(core)) return;
+  if (bounce_filled_) {  // fetched for an earlier attempt
+    payload_.clear();
+    payload_.push({bounce_.data(), bounce_bus_, static_cast<uint32_t>(bounce_.size())});
+  } else {
+    if (!build_payload(core)) return;
+    if (payload_.remote() && start_local_transfer(core)) return;
   }
   moved_bytes += payload_.bytes();
   transmit(core);
@@ -274,6 +281,12 @@ bool Requester::start_local_transfer(NicCore& core) {
   return true;
 }
 
+void Requester::on_transfer_lost() noexcept {
+  if (wait_ != Wait::kTransfer) return;
+  wait_ = Wait::kNone;
+  bounce_filled_ = false;
+}
+
 void Requester::on_transfer_done(NicCore& core, int error, std::span<const std::byte> data) {
   if (wait_ != Wait::kTransfer) return;
   wait_ = Wait::kNone;
@@ -301,6 +314,7 @@ void Requester::transmit(NicCore& core) {
       wr_.opcode == PNIC_WQE_SEND_WITH_IMM || wr_.opcode == PNIC_WQE_RDMA_WRITE_WITH_IMM;
   segment.solicited = (wr_.flags & PNIC_WQE_SOLICITED) != 0;
   segment.imm = wr_.imm;
+  segment.sequence = sequence_;
   segment.source_qpn = qp_.qpn();
   segment.dest_qpn = qp_.attr().dest_qpn;
   segment.source = &core.port;
@@ -316,7 +330,7 @@ void Requester::handle(NicCore& core, const Answer& answer) {
     case AnswerKind::kAck:
       return acknowledged(core);
     case AnswerKind::kPending:
-      return wait_until(Wait::kAnswer, Clock::time_point::max());
+      return wait_until(Wait::kAnswer, Clock::now() + kAnswerReminder);
     case AnswerKind::kRnrNak:
       core.stats.add(PNIC_STAT_RNR_NAK_RX);
       if (qp_.attr().rnr_retry != 7) {
@@ -339,8 +353,10 @@ void Requester::handle(NicCore& core, const Answer& answer) {
   }
 }
 
-void Requester::on_answer(NicCore& core, const Answer& answer, std::span<const std::byte> data) {
-  if (wait_ != Wait::kAnswer) return;
+void Requester::on_answer(NicCore& core, uint32_t sequence, const Answer& answer,
+                          std::span<const std::byte> data) {
+  const bool expected = wait_ == Wait::kAnswer || wait_ == Wait::kTimeout;
+  if (!expected || sequence != sequence_) return;
   wait_ = Wait::kNone;
   if (answer.kind == AnswerKind::kAck && kind_of(wr_.opcode) == SegmentKind::kRead &&
       !data.empty()) {
@@ -385,6 +401,7 @@ void Requester::acknowledged(NicCore& core) {
 
 void Requester::advance(NicCore& core) {
   offset_ += static_cast<uint32_t>(payload_.bytes());
+  ++sequence_;
   if (offset_ == wr_.length) finish(core, PNIC_CQE_SUCCESS, PNIC_VERR_NONE);
 }
 
@@ -400,6 +417,7 @@ void Requester::finish(NicCore& core, pnic_cqe_status status, pnic_vendor_error 
   const bool signaled = (wr_.flags & PNIC_WQE_SIGNALED) != 0 || qp_.config().signal_all;
   if (status == PNIC_CQE_SUCCESS) core.stats.add(stat_of(wr_.opcode));
   ++sq.consumed;
+  ++sequence_;
   loaded_ = false;
   wait_ = Wait::kNone;
   bounce_filled_ = false;

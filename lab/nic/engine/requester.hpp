@@ -41,11 +41,14 @@ class Requester {
   void on_region_changed(uint32_t key) noexcept;
   void on_fault_done(uint32_t key) noexcept;
 
-  /// The answer that was pending.
-  void on_answer(NicCore& core, const Answer& answer, std::span<const std::byte> data);
+  /// The answer that was pending for the segment with this sequence number.
+  void on_answer(NicCore& core, uint32_t sequence, const Answer& answer,
+                 std::span<const std::byte> data);
 
   /// A transfer to or from memory behind the client has ended.
   void on_transfer_done(NicCore& core, int error, std::span<const std::byte> data);
+  /// It has ended while the device may not touch memory: the segment is done again later.
+  void on_transfer_lost() noexcept;
 
  private:
   enum class Wait : uint8_t {
@@ -89,7 +92,8 @@ class Requester {
   QueuePair& qp_;
   WorkRequest wr_;
   bool loaded_ = false;
-  uint32_t offset_ = 0;  // acknowledged bytes of the message
+  uint32_t offset_ = 0;    // acknowledged bytes of the message
+  uint32_t sequence_ = 0;  // of the segment under way; never goes back
   uint8_t rnr_left_ = 0;
   uint8_t retries_left_ = 0;
 

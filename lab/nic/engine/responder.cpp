@@ -27,10 +27,13 @@ void Responder::reset() noexcept {
 
 Answer Responder::on_segment(NicCore& core, const Segment& segment) {
   const bool talks = qp_.state() == PNIC_QPS_RTR || qp_.state() == PNIC_QPS_RTS;
-  if (!talks || pending_ || qp_.attr().dest_qpn != segment.source_qpn ||
-      segment.source == nullptr || !names_port(qp_.attr().av, *segment.source)) {
+  if (!talks || qp_.attr().dest_qpn != segment.source_qpn || segment.source == nullptr ||
+      !names_port(qp_.attr().av, *segment.source)) {
     return kSilence;
   }
+  // The reminder of a segment that still waits for the client.
+  if (pending_)
+    return segment.sequence == saved_.sequence ? Answer{AnswerKind::kPending, 0} : kSilence;
   // A requester that was reset in the middle of a message begins anew; this side has to be reset
   // too, as with PSNs that do not fit.
   if (segment.kind != SegmentKind::kRead && segment.message_offset != next_offset_) return kSilence;
@@ -214,6 +217,12 @@ Answer Responder::move_remote(NicCore& core, const Segment& segment) {
   return {AnswerKind::kPending, 0};
 }
 
+void Responder::on_transfer_lost(NicCore& core) {
+  if (!pending_) return;
+  pending_ = false;
+  core.wire->answer(saved_lid_, saved_.source_qpn, saved_.sequence, kSilence, {});
+}
+
 void Responder::on_transfer_done(NicCore& core, int error, std::span<const std::byte> data) {
   if (!pending_) return;
   pending_ = false;
@@ -226,7 +235,7 @@ void Responder::on_transfer_done(NicCore& core, int error, std::span<const std::
   } else {
     answer = segment_done(core, segment);
   }
-  core.wire->answer(lid, segment.source_qpn, answer,
+  core.wire->answer(lid, segment.source_qpn, segment.sequence, answer,
                     segment.kind == SegmentKind::kRead ? data : std::span<const std::byte>{});
 }
 

@@ -33,6 +33,8 @@ class Responder {
 
   /// A transfer to or from memory behind the client has ended.
   void on_transfer_done(NicCore& core, int error, std::span<const std::byte> data);
+  /// It has ended while the device may not touch memory: the requester will send the segment again.
+  void on_transfer_lost(NicCore& core);
 
  private:
   /// A receive WQE, read once.

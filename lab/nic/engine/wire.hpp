@@ -31,6 +31,8 @@ struct Segment {
   bool has_imm = false;
   bool solicited = false;
   uint32_t imm = 0;  // as in the WQE
+  uint32_t sequence =
+      0;  // the same for each attempt to send this segment; its late answer bears it
   uint32_t source_qpn = 0;
   uint32_t dest_qpn = 0;
   const PortAddress* source = nullptr;
@@ -70,9 +72,10 @@ class WirePort {
   /// responder that answers later (kPending) copies what it needs.
   virtual Answer on_segment(const Segment& segment) = 0;
 
-  /// The answer that was pending for a segment of this QP. `data` is what a READ brought, else
-  /// empty.
-  virtual void on_answer(uint32_t qpn, const Answer& answer, std::span<const std::byte> data) = 0;
+  /// The answer that was pending for segment `sequence` of this QP. `data` is what a READ brought,
+  /// else empty.
+  virtual void on_answer(uint32_t qpn, uint32_t sequence, const Answer& answer,
+                         std::span<const std::byte> data) = 0;
 };
 
 /// What joins NICs. Single-threaded; does not block.
@@ -89,7 +92,7 @@ class Wire {
 
   /// Carries a late answer back to QP `qpn` of the port with that LID; a port that is gone gets
   /// none.
-  virtual void answer(uint16_t lid, uint32_t qpn, const Answer& answer,
+  virtual void answer(uint16_t lid, uint32_t qpn, uint32_t sequence, const Answer& answer,
                       std::span<const std::byte> data) = 0;
 };
 

@@ -18,10 +18,10 @@ Answer InProcessWire::send(const pnic_av& to, const Segment& segment) {
   return {AnswerKind::kSilence, 0};
 }
 
-void InProcessWire::answer(uint16_t lid, uint32_t qpn, const Answer& answer,
+void InProcessWire::answer(uint16_t lid, uint32_t qpn, uint32_t sequence, const Answer& answer,
                            std::span<const std::byte> data) {
   for (WirePort* port : ports_) {
-    if (port->address().lid == lid) return port->on_answer(qpn, answer, data);
+    if (port->address().lid == lid) return port->on_answer(qpn, sequence, answer, data);
   }
 }
 

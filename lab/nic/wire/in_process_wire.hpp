@@ -14,7 +14,7 @@ class InProcessWire final : public Wire {
   void attach(WirePort& port) override;
   void detach(WirePort& port) noexcept override;
   Answer send(const pnic_av& to, const Segment& segment) override;
-  void answer(uint16_t lid, uint32_t qpn, const Answer& answer,
+  void answer(uint16_t lid, uint32_t qpn, uint32_t sequence, const Answer& answer,
               std::span<const std::byte> data) override;
 
  private:
