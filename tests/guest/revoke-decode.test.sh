@@ -4,7 +4,7 @@
 # topology: switch root-ports
 # timeout: 120
 # Memory decode of a VFIO device is turned off under traffic: what waits, what fails, what goes on.
-# shellcheck source=/dev/null
+# shellcheck source-path=SCRIPTDIR source=pnic/lib.sh
 . /src/tests/guest/pnic/lib.sh
 
 "$programs/revoke_decode" "$@" || fail "status $?"

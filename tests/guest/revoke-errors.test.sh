@@ -4,7 +4,7 @@
 # topology: switch refused
 # timeout: 120
 # Regions that cannot be made say why: memory revoked, no path, an importer without dma-bufs.
-# shellcheck source=/dev/null
+# shellcheck source-path=SCRIPTDIR source=pnic/lib.sh
 . /src/tests/guest/pnic/lib.sh
 
 if [[ $LAB_TOPOLOGY == refused ]]; then

@@ -4,7 +4,7 @@
 # topology: switch root-ports
 # timeout: 240
 # A VFIO device is reset, again and again, while a peer writes into its memory.
-# shellcheck source=/dev/null
+# shellcheck source-path=SCRIPTDIR source=pnic/lib.sh
 . /src/tests/guest/pnic/lib.sh
 
 "$programs/revoke_reset" "$@" || fail "status $?"

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <random>
@@ -13,7 +14,8 @@
 #include <thread>
 
 #include "revoke/fixture.hpp"
-#include "revoke/victim.hpp"
+#include "revoke/process.hpp"
+#include "revoke/roles.hpp"
 
 namespace {
 
@@ -92,8 +94,8 @@ TEST_P(Killed, InTheMiddleOfTrafficLeavesNothingBehind) {
   std::mt19937 random = make_random();
   std::chrono::nanoseconds longest{};
   for (int i = 0; i < 10; ++i) {
-    Victim victim(GetParam());
-    ASSERT_TRUE(victim.wait_until_ready(20s)) << "cycle " << i << ": the device is not usable";
+    Process victim(GetParam() ? "resetting-victim" : "victim");
+    ASSERT_TRUE(victim.channel().receive(20s)) << "cycle " << i << ": the device is not usable";
     std::this_thread::sleep_for(std::chrono::microseconds(random() % 300'000));
     const auto begin = Clock::now();
     ASSERT_TRUE(victim.kill(10s)) << "cycle " << i << ": not killed, or stuck";
@@ -105,9 +107,69 @@ TEST_P(Killed, InTheMiddleOfTrafficLeavesNothingBehind) {
   std::printf("10 kills, the longest took %lld ms\n", static_cast<long long>(longest / 1ms));
 }
 
-INSTANTIATE_TEST_SUITE_P(Process, Killed, testing::Values(false, true), [](const auto& test) {
+INSTANTIATE_TEST_SUITE_P(Owner, Killed, testing::Values(false, true), [](const auto& test) {
   return test.param ? "WhileItResets" : "WhileItWrites";
 });
+
+/// Another process owns the device and has handed its buffer to this one, which nobody tells of
+/// revokes.
+class OwnedElsewhere : public testing::Test {
+ protected:
+  static peermr::DmaBuf buffer_of(const Process& owner) {
+    auto ready = owner.channel().receive(20s);
+    if (!ready) give_up("the owner of the device is not ready");
+    return must(peermr::DmaBuf::adopt(std::move(ready->fd), "the owner's buffer"));
+  }
+
+  static Traffic::Target target_of(const peermr::Region& region) {
+    const auto keys = region.keys();
+    if (!keys) give_up("the region is not live");
+    return {keys->address.value(), keys->rkey.value()};
+  }
+
+  Process owner_{"owner"};
+  peermr::DmaBuf buffer_ = buffer_of(owner_);
+  End requester_{"LAB_NIC0"};
+  End responder_{"LAB_NIC1"};
+  peermr::Region region_ = must(peermr::Region::create(responder_.pd(), buffer_, {}));
+};
+
+TEST_F(OwnedElsewhere, ResetsPauseTheTrafficAllTheSame) {
+  connect(requester_, responder_);
+  const auto invalidations = responder_.counter("invalidate");
+  Traffic traffic(requester_, target_of(region_));
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_TRUE(traffic.wait_for(2 * Traffic::kSlots)) << traffic.broken();
+    ASSERT_TRUE(owner_.channel().send('x'));
+    ASSERT_TRUE(owner_.channel().receive(kDeadline)) << "the reset is stuck";
+  }
+  ASSERT_TRUE(traffic.wait_for(2 * Traffic::kSlots)) << traffic.broken();
+  traffic.stop();
+  EXPECT_EQ(traffic.broken(), "");
+  EXPECT_FALSE(traffic.first_error()) << status_of(traffic.first_error());
+  EXPECT_GE(responder_.counter("invalidate") - invalidations, 10U);
+  EXPECT_EQ(region_.state(), peermr::RegionState::kLive);
+}
+
+TEST_F(OwnedElsewhere, ItsDeathIsToldByACompletionAndCannotBeRecoveredFrom) {
+  connect(requester_, responder_, {.rnr_retry = 6, .min_rnr_timer = 20});
+  const auto keys = region_.keys().value();
+  Traffic traffic(requester_, target_of(region_));
+  ASSERT_TRUE(traffic.wait_for(2 * Traffic::kSlots)) << traffic.broken();
+  ASSERT_TRUE(owner_.kill(kDeadline)) << "it is stuck, or was not alive";
+  traffic.wait_for_error();
+  EXPECT_EQ(traffic.broken(), "");
+  ASSERT_EQ(status_of(traffic.first_error()), words(IBV_WC_RNR_RETRY_EXC_ERR));
+  EXPECT_EQ(region_.report_completion(traffic.first_error()->status, keys.generation),
+            peermr::CompletionVerdict::kRevoked);
+  EXPECT_FALSE(region_.lease());
+  const auto begin = Clock::now();
+  const auto recovered = region_.recover(200ms);
+  ASSERT_FALSE(recovered);
+  EXPECT_EQ(recovered.error().code(), peermr::Errc::kRevoked) << recovered.error().message();
+  EXPECT_LT(Clock::now() - begin, 5s);
+  EXPECT_TRUE(region_.close());
+}
 
 class AfterKills : public RevokeTest {};
 
@@ -122,8 +184,10 @@ TEST_F(AfterKills, TheDeviceWorks) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc == 2 && std::strcmp(argv[1], "--victim") == 0) return run_victim(false);
-  if (argc == 2 && std::strcmp(argv[1], "--victim-resets") == 0) return run_victim(true);
+  const std::string role = argc == 2 ? argv[1] : "";
+  if (role == "victim") return run_victim(false);
+  if (role == "resetting-victim") return run_victim(true);
+  if (role == "owner") return run_owner();
   testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();
 }
