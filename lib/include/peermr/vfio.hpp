@@ -174,6 +174,9 @@ class PEERMR_API Device {
 
   /// Takes all regions on the device's memory to Dead and closes the device. Closing twice
   /// succeeds.
+  ///
+  /// The kernel goes on having it open as long as a BarMapping of it lives: nobody else can open it,
+  /// and a memory region that the application registered by itself still reaches the memory.
   Result<void> close();
 
  private:
