@@ -9,9 +9,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <memory>
+#include <vector>
 
 #include "fuzz_driver.hpp"
 #include "in_process_wire.hpp"
@@ -26,17 +29,36 @@ using namespace peermr::nic;
 constexpr size_t kGuardBytes = 64 * 1024;
 constexpr size_t kBytes = 256 * 1024;
 constexpr uint64_t kBus = 0x10'0000'0000;
+constexpr uint64_t kFarBus = 0x20'0000'0000;
 
 // Where things are in the memory.
 constexpr uint64_t kAsq = 0x0, kAcq = 0x1000, kEq = 0x2000, kCq = 0x3000, kSq = 0x4000,
                    kRq = 0x5000, kData = 0x8000;
 constexpr uint32_t kAdminLog = 3, kQueueLog = 4;
 
-class NoChannel final : public DmaChannel {
+/// A client that takes its time: requests wait here until the input has them answered.
+class SlowChannel final : public DmaChannel {
  public:
-  bool dma_read(uint64_t, uint32_t, uint64_t) override { return false; }
-  bool dma_write(uint64_t, std::span<const std::byte>, uint64_t) override { return false; }
+  struct Request {
+    uint64_t cookie;
+    uint32_t read_bytes;
+  };
+  bool dma_read(uint64_t, uint32_t count, uint64_t cookie) override {
+    return take({cookie, count});
+  }
+  bool dma_write(uint64_t, std::span<const std::byte>, uint64_t cookie) override {
+    return take({cookie, 0});
+  }
   uint32_t max_transfer_bytes() const noexcept override { return 1 << 20; }
+
+  std::deque<Request> requests;
+
+ private:
+  bool take(const Request& request) {
+    if (requests.size() >= 8) return false;
+    requests.push_back(request);
+    return true;
+  }
 };
 
 struct World {
@@ -98,7 +120,7 @@ struct World {
 
   InProcessWire wire;
   std::unique_ptr<Nic> nic;
-  NoChannel channel;
+  SlowChannel channel;
   UniqueFd file;
   uint8_t* low_guard = nullptr;
   uint8_t* memory = nullptr;
@@ -106,6 +128,7 @@ struct World {
   uint32_t submitted = 0;
   uint32_t uar = 0;
   uint32_t key = 0;
+  uint32_t far_key = 0;  // of memory behind the client
 };
 
 void World::set_up() {
@@ -113,7 +136,7 @@ void World::set_up() {
   submitted = 0;
   nic->on_connected(channel);
   nic->dma_map({32, 3, kGuardBytes, kBus, kBytes}, UniqueFd(::dup(file.get())));
-  nic->dma_map({32, 3, 0, 0x20'0000'0000, 0x10000}, UniqueFd());  // memory behind the client
+  nic->dma_map({32, 3, 0, kFarBus, 0x10000}, UniqueFd());  // memory behind the client
   const uint16_t enable = 6;
   write(vfio_user::kConfigRegion, 4, &enable, 2);
   reg(PNIC_REG_ASQ_BASE_LO, static_cast<uint32_t>(kBus + kAsq));
@@ -139,6 +162,8 @@ void World::set_up() {
   c.u.create_mr.pages = page(kData);
   c.u.create_mr.pages.page_shift = 14;
   key = static_cast<uint32_t>(command(c));
+  c.u.create_mr.pages.addr = kFarBus;
+  far_key = static_cast<uint32_t>(command(c));
   c = make(PNIC_CMD_CREATE_EQ);
   c.u.create_eq.uar = uar;
   c.u.create_eq.slot = 0;
@@ -201,8 +226,30 @@ class Input {
   size_t at_ = 0;
 };
 
-void carry_out(World& w, Input& input) {
+uint32_t any_key(const World& w, Input& input) {
   switch (input.byte() % 8) {
+    case 0:
+      return input.u32();
+    case 2:
+      return w.far_key;
+    default:
+      return w.key;
+  }
+}
+
+void answer_one(World& w, Input& input) {
+  if (w.channel.requests.empty()) return;
+  const SlowChannel::Request request = w.channel.requests.front();
+  w.channel.requests.pop_front();
+  const int error = input.byte() % 4 == 0 ? EFAULT : 0;
+  const std::vector<std::byte> data(error == 0 ? request.read_bytes : 0, std::byte{0x42});
+  w.nic->on_dma_reply(request.cookie, error, data);
+}
+
+void carry_out(World& w, Input& input) {
+  switch (input.byte() % 9) {
+    case 8:
+      return answer_one(w, input);
     case 0:  // a register, or anything of BAR 0
       return w.reg(input.u16() % PNIC_BAR_REGS_SIZE & ~3u, input.u32());
     case 1: {  // configuration space
@@ -232,11 +279,11 @@ void carry_out(World& w, Input& input) {
       wqe.flags = input.byte() % 32;
       wqe.num_sge = input.byte() % 4;
       wqe.remote_addr = input.u16();
-      wqe.rkey = input.byte() % 8 == 0 ? input.u32() : w.key;
+      wqe.rkey = any_key(w, input);
       wqe.inline_len = input.byte();
       std::memcpy(w.memory + kSq + index * 64, &wqe, sizeof(wqe));
       for (int i = 0; i < 2; ++i) {
-        const pnic_sge sge{input.u16(), input.u16(), input.byte() % 8 == 0 ? input.u32() : w.key};
+        const pnic_sge sge{input.u16(), input.u16(), any_key(w, input)};
         std::memcpy(w.memory + kSq + index * 64 + 32 + i * 16, &sge, sizeof(sge));
       }
       return;
@@ -246,7 +293,7 @@ void carry_out(World& w, Input& input) {
       const pnic_rq_wqe wqe{0, input.byte() % 4u, 0};
       std::memcpy(w.memory + kRq + index * 64, &wqe, sizeof(wqe));
       for (int i = 0; i < 3; ++i) {
-        const pnic_sge sge{input.u16(), input.u16(), input.byte() % 8 == 0 ? input.u32() : w.key};
+        const pnic_sge sge{input.u16(), input.u16(), any_key(w, input)};
         std::memcpy(w.memory + kRq + index * 64 + 16 + i * 16, &sge, sizeof(sge));
       }
       return;
@@ -271,6 +318,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   while (!input.empty()) carry_out(*w, input);
   w->poll(4);
   w->nic->on_disconnected();
+  w->channel.requests.clear();
   if (!w->guards_intact()) std::abort();
   return 0;
 }
@@ -280,6 +328,10 @@ std::vector<std::vector<uint8_t>> fuzz_seeds() {
   return {{4, 0, 0, 1, 1, 0, 0, 1, 0, 0, 0, 64, 0, 1, 0, 0, 0, 0, 1, 2, 2, 0, 1, 1, 7, 1, 2},
           {4, 0, 2, 1, 1, 0, 0, 1, 0, 0, 0, 0, 16, 1, 0, 0, 0, 0, 1, 2, 2, 0, 1, 1, 7, 1, 2},
           {5, 0, 2, 0, 0, 0, 16, 1, 0, 0, 64, 0, 1, 0, 0, 0, 0, 1, 2, 2, 1, 1, 1, 7, 1, 2},
+          {4, 0, 2, 1, 1, 0, 0, 2, 0, 0, 0, 64, 0, 1, 0, 0,
+           0, 0, 1, 2, 2, 0, 1, 1, 7, 1, 2, 8,  1, 7, 1, 2},
+          {4, 0, 4, 1, 1, 0, 0, 1, 0, 0, 0, 64, 0, 2, 0, 0,
+           0, 0, 1, 2, 2, 0, 1, 1, 7, 1, 2, 8,  1, 7, 1, 2},
           {3, 0x22, 8, 1, 0, 0, 0, 0, 0, 0, 0, 7, 1, 1},
           {3, 0x24, 8, 1, 0, 0, 0, 0, 0, 0, 0, 3, 0x12, 0, 3, 0x10, 0},
           {3, 0x21, 8, 1, 0, 0, 0, 0, 0, 0, 0, 3, 0x43, 8, 16, 0, 0, 0, 0, 0, 0, 0},
