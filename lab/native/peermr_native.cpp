@@ -144,7 +144,8 @@ int run_command(const Options& options, const std::string& dir) {
   if (pid < 0) return kFailure;
   if (pid == 0) {
     std::string preload;
-    for (const char* const other : {PEERMR_NATIVE_RUNTIME, std::getenv("LD_PRELOAD")})
+    for (const char* const other :
+         {PEERMR_NATIVE_RUNTIME, static_cast<const char*>(std::getenv("LD_PRELOAD"))})
       if (other != nullptr && *other != '\0') preload += std::string(other) + ":";
     preload += options.library;
     ::setenv("LD_PRELOAD", preload.c_str(), 1);
