@@ -24,11 +24,18 @@ reuse_build() {
 
 # snapshot_stage STAGE: see ensure_build.
 snapshot_stage() {
-  LAB_STAGE=$LAB_CACHE/run/$$/stage
+  local dir=$LAB_CACHE/run/$$ old
   mkdir -p "$LAB_CACHE/run"
-  doom "$LAB_CACHE/run/$$"
-  rm -rf --one-file-system -- "$LAB_CACHE/run/$$"
-  mkdir "$LAB_CACHE/run/$$"
+  for old in "$LAB_CACHE"/run/*/; do
+    # Of a run that was killed.
+    [[ ! -e $old ]] || remove_if_unused "${old%/}"
+  done
+  doom "$dir"
+  doom "$dir.lock"
+  exec {lab_run_lock}>>"$dir.lock"
+  flock -s "$lab_run_lock"
+  mkdir "$dir"
+  LAB_STAGE=$dir/stage
   # Hard links: the build makes new files, it never writes into these.
   flock "$LAB_BUILD.stage.lock" cp -al "$LAB_BUILD/$1" "$LAB_STAGE"
 }

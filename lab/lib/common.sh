@@ -110,7 +110,7 @@ take_lock() {
   eval "exec $fd>>\"\$file\""
   flock -n "$mode" "$fd" && return
   say "waiting: $what"
-  child flock "$mode" "$fd"
+  child setpriv --pdeathsig KILL flock "$mode" "$fd"
 }
 drop_lock() { eval "exec $1>&-"; }
 
