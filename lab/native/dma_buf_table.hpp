@@ -5,6 +5,9 @@
 
 namespace peermr::native {
 
+/// An anonymous file of this name passes for a dma-buf in every way.
+inline constexpr char kNativeDmaBufName[] = "peermr-native-dma-buf";
+
 /// What the exporter of a dma-buf says of it. Live unless a test said otherwise.
 enum class DmaBufState { kLive, kRevoked, kDead };
 

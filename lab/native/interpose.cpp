@@ -23,6 +23,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 
 #include "context.hpp"
 #include "dma_buf_table.hpp"
@@ -198,6 +199,17 @@ PEERMR_INTERPOSE void* mmap(void* at, size_t length, int prot, int flags, int fd
 PEERMR_INTERPOSE void* mmap64(void* at, size_t length, int prot, int flags, int fd,
                               off64_t offset) noexcept {
   return map_any(at, length, prot, flags, fd, offset);
+}
+
+// The name of a descriptor's file tells a dma-buf from other files.
+PEERMR_INTERPOSE ssize_t readlink(const char* path, char* target, size_t size) noexcept {
+  constexpr std::string_view kOurs = "/memfd:peermr-native-dma-buf";
+  static_assert(kOurs.substr(7) == kNativeDmaBufName);
+  constexpr std::string_view kKernels = "/dmabuf:";
+  const ssize_t length = ::syscall(SYS_readlink, path, target, size);
+  if (length < 0 || !std::string_view(target, static_cast<size_t>(length)).starts_with(kOurs))
+    return length;
+  return static_cast<ssize_t>(kKernels.copy(target, size));
 }
 
 PEERMR_INTERPOSE int munmap(void* at, size_t length) noexcept {

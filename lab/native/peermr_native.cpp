@@ -3,6 +3,7 @@
 //
 // It starts pnicd, writes a small sysfs tree, and runs the program with libpnic-native preloaded and
 // libibverbs pointed at both.
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -21,10 +22,12 @@
 #include <vector>
 
 #include "device.hpp"
+#include "dma_buf_table.hpp"
 #include "sysfs_tree.hpp"
 
 namespace fs = std::filesystem;
 using peermr::native::Device;
+using peermr::native::kNativeDmaBufName;
 
 namespace {
 
@@ -39,6 +42,7 @@ struct Options {
   std::string provider = PEERMR_NATIVE_PROVIDER;
   std::string library = PEERMR_NATIVE_LIBRARY;
   std::vector<std::string> pnicd_args;
+  uint64_t dma_buf_bytes = 0;
   std::vector<std::string> command;
 };
 
@@ -139,10 +143,23 @@ bool describe_devices(pid_t pnicd, const Options& options, const std::string& di
   return true;
 }
 
+/// Leaves a file that passes for a dma-buf to the program, which finds its descriptor in
+/// PEERMR_NATIVE_DMA_BUF.
+bool leave_dma_buf(uint64_t bytes) {
+  const int fd = ::memfd_create(kNativeDmaBufName, 0);
+  if (fd < 0 || ::ftruncate(fd, static_cast<off_t>(bytes)) != 0) {
+    std::cerr << "peermr-native: make a dma-buf of " << bytes << " bytes: " << std::strerror(errno)
+              << "\n";
+    return false;
+  }
+  return ::setenv("PEERMR_NATIVE_DMA_BUF", std::to_string(fd).c_str(), 1) == 0;
+}
+
 int run_command(const Options& options, const std::string& dir) {
   const pid_t pid = ::fork();
   if (pid < 0) return kFailure;
   if (pid == 0) {
+    if (options.dma_buf_bytes > 0 && !leave_dma_buf(options.dma_buf_bytes)) ::_exit(kFailure);
     std::string preload;
     for (const char* const other :
          {PEERMR_NATIVE_RUNTIME, static_cast<const char*>(std::getenv("LD_PRELOAD"))})
@@ -175,6 +192,9 @@ int main(int argc, char** argv) {
       ->allow_extra_args(false);
   app.add_option("--provider", options.provider,
                  "Path of the provider up to its -rdmavNN.so suffix");
+  app.add_option("--dma-buf", options.dma_buf_bytes,
+                 "Leave a dma-buf of so many bytes open, its descriptor in PEERMR_NATIVE_DMA_BUF")
+      ->transform(CLI::AsSizeValue(false));
   app.prefix_command();
   app.footer("The program and its arguments come last.");
   CLI11_PARSE(app, argc, argv);
