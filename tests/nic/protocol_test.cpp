@@ -4,9 +4,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -15,30 +13,10 @@
 
 #include "guest_memory.hpp"
 #include "pnic_client.hpp"
-#include "pnicd_process.hpp"
+#include "protocol_fixture.hpp"
 
 namespace peermr::test {
 namespace {
-
-class Protocol : public ::testing::Test {
- protected:
-  void TearDown() override {
-    // Whatever a test did to it: it lives, serves the next client, and ends when told to.
-    client.reset();
-    ASSERT_TRUE(pnicd.alive());
-    VfioClient next(pnicd.socket(0));
-    EXPECT_TRUE(next.call(kCmdGetInfo, Payload().u32(16).u32(0).u32(0).u32(0)).ok());
-    next.close();
-    EXPECT_EQ(pnicd.stop(), 0);
-  }
-
-  void connect(bool negotiate = true) {
-    client = std::make_unique<VfioClient>(pnicd.socket(0), negotiate);
-  }
-
-  PnicdProcess pnicd{1};
-  std::unique_ptr<VfioClient> client;
-};
 
 TEST_F(Protocol, VersionReplyIsASubsetOfTheProposal) {
   connect(false);
@@ -356,70 +334,6 @@ TEST_F(Protocol, ThereIsALimitOfRanges) {
   EXPECT_EQ(mapped - 1, 65535u);
 }
 
-TEST_F(Protocol, SetIrqsFollowsVfio) {
-  connect();
-  constexpr uint32_t kNone = 1, kBool = 2, kEventfd = 4, kMask = 8, kUnmask = 16, kTrigger = 32;
-  const Reply info = client->call(kCmdIrqInfo, Payload().u32(16).u32(0).u32(kMsixIndex).u32(0));
-  ASSERT_TRUE(info.ok());
-  EXPECT_EQ(info.at<uint32_t>(12), PNIC_NUM_VECTORS);
-  EXPECT_EQ(client->call(kCmdIrqInfo, Payload().u32(16).u32(0).u32(0).u32(0)).at<uint32_t>(12), 0u);
-  EXPECT_EQ(client->call(kCmdIrqInfo, Payload().u32(16).u32(0).u32(5).u32(0)).error, EINVAL);
-
-  const int fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  const auto count = [fd] {
-    uint64_t value = 0;
-    return ::read(fd, &value, sizeof(value)) == sizeof(value) ? value : 0;
-  };
-  const std::span<const int> one(&fd, 1);
-  EXPECT_TRUE(client->set_irqs(kEventfd | kTrigger, kMsixIndex, 0, 16)
-                  .ok());  // a trial without descriptors
-  EXPECT_TRUE(client->set_irqs(kEventfd | kTrigger, kMsixIndex, 3, 1, one).ok());
-  EXPECT_TRUE(client->set_irqs(kNone | kTrigger, kMsixIndex, 3, 1).ok());
-  EXPECT_EQ(count(), 1u);
-  const std::byte flags[] = {std::byte{0}, std::byte{1}};
-  EXPECT_TRUE(client->set_irqs(kBool | kTrigger, kMsixIndex, 2, 2, {}, flags).ok());
-  EXPECT_EQ(count(), 1u);
-  // Masked: pending, and delivered when it is unmasked.
-  EXPECT_TRUE(client->set_irqs(kNone | kMask, kMsixIndex, 3, 1).ok());
-  EXPECT_TRUE(client->set_irqs(kNone | kTrigger, kMsixIndex, 3, 1).ok());
-  EXPECT_EQ(count(), 0u);
-  client->write(kConfig, 4, 2, 2);
-  EXPECT_EQ(client->read(kBar0, PNIC_MSIX_PBA_OFFSET, 8), 1u << 3);
-  EXPECT_TRUE(client->set_irqs(kNone | kUnmask, kMsixIndex, 3, 1).ok());
-  EXPECT_EQ(count(), 1u);
-  // Without its eventfd for a while: delivered when it is back.
-  EXPECT_TRUE(client->set_irqs(kNone | kTrigger, kMsixIndex, 0, 0).ok());
-  EXPECT_TRUE(client->set_irqs(kNone | kTrigger, kMsixIndex, 3, 1).ok());
-  EXPECT_TRUE(client->set_irqs(kEventfd | kTrigger, kMsixIndex, 3, 1, one).ok());
-  EXPECT_EQ(count(), 1u);
-  ::close(fd);
-}
-
-TEST_F(Protocol, BadSetIrqsAreRefused) {
-  connect();
-  const int fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-  const std::span<const int> one(&fd, 1);
-  const uint32_t bad_flags[] = {0, 1, 32, 0x21 | 2, 0x21 | 8, 0x40 | 0x21, ~0u};
-  for (const uint32_t flags : bad_flags)
-    EXPECT_EQ(client->set_irqs(flags, kMsixIndex, 0, 1).error, EINVAL) << flags;
-  EXPECT_EQ(client->set_irqs(0x24, kMsixIndex, 0, 17).error, EINVAL);
-  EXPECT_EQ(client->set_irqs(0x24, kMsixIndex, 16, 1).error, EINVAL);
-  EXPECT_EQ(client->set_irqs(0x24, kMsixIndex, ~0u, 2).error, EINVAL);
-  EXPECT_EQ(client->set_irqs(0x24, kMsixIndex, 1, ~0u).error, EINVAL);
-  EXPECT_EQ(client->set_irqs(0x24, kMsixIndex, 0, 2, one).error,
-            EINVAL);  // one descriptor for two vectors
-  EXPECT_EQ(client->set_irqs(0x21, kMsixIndex, 0, 1, one).error,
-            EINVAL);                                                  // a descriptor without use
-  EXPECT_EQ(client->set_irqs(0x22, kMsixIndex, 0, 4).error, EINVAL);  // no booleans
-  EXPECT_EQ(client->set_irqs(0x24, 0, 0, 1, one).error, EINVAL);      // no INTx
-  EXPECT_EQ(client->set_irqs(0x24, 5, 0, 1, one).error, EINVAL);
-  EXPECT_EQ(client->set_irqs(0x24, kMsixIndex, 0, 1, std::span(&null, 1)).error,
-            EINVAL);  // not an eventfd
-  ::close(fd);
-  ::close(null);
-}
-
 TEST_F(Protocol, RegionAccessesStayInsideTheRegion) {
   connect();
   client->write(kConfig, 4, 2, 2);
@@ -483,27 +397,6 @@ TEST_F(Protocol, TruncatingSharedMemoryCostsTheConnectionOnly) {
   nic.vfio.write(kBar0, PNIC_REG_ASQ_DOORBELL, 2,
                  4);  // makes the device look at memory that is gone
   EXPECT_TRUE(nic.vfio.wait_closed());
-}
-
-TEST(CommandLine, HelpAndVersionSucceedAndNonsenseFails) {
-  std::string output;
-  EXPECT_EQ(run_pnicd({"--help"}, output), 0);
-  EXPECT_NE(output.find("--socket"), std::string::npos);
-  EXPECT_EQ(run_pnicd({"--version"}, output), 0);
-  EXPECT_EQ(WEXITSTATUS(run_pnicd({}, output)), 2);
-  EXPECT_EQ(WEXITSTATUS(run_pnicd({"--socket", "/tmp/x", "--spin", "-3"}, output)), 2);
-  output.clear();
-  EXPECT_EQ(WEXITSTATUS(run_pnicd({"--socket", "/nonexistent/folder/socket"}, output)), 1);
-  EXPECT_NE(output.find("/nonexistent/folder/socket"), std::string::npos) << output;
-  EXPECT_EQ(WEXITSTATUS(run_pnicd({"--socket", std::string(200, 'x')}, output)), 1);
-  EXPECT_EQ(WEXITSTATUS(run_pnicd({"--socket", "/etc/hostname"}, output)), 1);
-}
-
-TEST(CommandLine, AnAbandonedSocketIsReplacedAndABusyOneIsNot) {
-  PnicdProcess first(1);
-  std::string output;
-  EXPECT_EQ(WEXITSTATUS(run_pnicd({"--socket", first.socket(0)}, output)), 1);
-  EXPECT_NE(output.find("someone listens"), std::string::npos) << output;
 }
 
 }  // namespace

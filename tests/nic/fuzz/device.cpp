@@ -117,6 +117,8 @@ struct World {
   }
 
   void set_up();
+  void create_objects();
+  void connect(uint32_t qpn);
 
   InProcessWire wire;
   std::unique_ptr<Nic> nic;
@@ -145,7 +147,11 @@ void World::set_up() {
   reg(PNIC_REG_ACQ_BASE_HI, (kBus + kAcq) >> 32);
   reg(PNIC_REG_ADMIN_SIZE, kAdminLog);
   reg(PNIC_REG_CTRL, PNIC_CTRL_ENABLE);
+  create_objects();
+}
 
+/// A PD, two MRs, an EQ, a CQ, and a QP that is its own peer.
+void World::create_objects() {
   const auto make = [](uint8_t opcode) {
     pnic_cmd c{};
     c.hdr.opcode = opcode;
@@ -189,9 +195,13 @@ void World::set_up() {
   q.sq_stride_shift = q.rq_stride_shift = 6;
   q.sq = page(kSq);
   q.rq = page(kRq);
-  const auto qpn = static_cast<uint32_t>(command(c));
+  connect(static_cast<uint32_t>(command(c)));
+}
+
+void World::connect(uint32_t qpn) {
   for (const pnic_qp_state state : {PNIC_QPS_INIT, PNIC_QPS_RTR, PNIC_QPS_RTS}) {
-    c = make(PNIC_CMD_MODIFY_QP);
+    pnic_cmd c{};
+    c.hdr.opcode = PNIC_CMD_MODIFY_QP;
     c.u.modify_qp.qpn = qpn;
     auto& a = c.u.modify_qp.attr;
     a.state = static_cast<__u8>(state);
