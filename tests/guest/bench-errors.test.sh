@@ -34,7 +34,6 @@ target 1 "$LAB_IVSHMEM BAR 2.*past" "$LAB_IVSHMEM:2:64M+4K"
 target 1 "$LAB_IVSHMEM BAR 2.*past" "$LAB_IVSHMEM:2:60M+8M"
 target 2 'the range is empty' "$LAB_IVSHMEM:2:0+0"
 expect 1 'nonesuch.*pnic0' bench --device nonesuch
-expect 1 'depth.*device' bench --depth 4096 --device pnic0 --size 8 --duration 0.02 --timeout 2
 expect 1 'No such file|cannot|create' bench --size 8 --duration 0.02 --json /nonexistent/x.json
 
 # A device that another process has open.

@@ -9,7 +9,8 @@ namespace {
 constexpr const char* kTrace =
     "# tracer: nop\n"
     "#           TASK-PID     CPU#  |||||  TIMESTAMP  FUNCTION\n"
-    "          peermr-215     [001] .....    12.345678: map_type: (dma_buf_phys_vec_to_sgt+0x9d/0x5e0"
+    "          peermr-215     [001] .....    12.345678: map_type: "
+    "(dma_buf_phys_vec_to_sgt+0x9d/0x5e0"
     " <- pci_p2pdma_map_type) type=3 provider=\"0000:04:00.0\" client=\"0000:02:00.0\"\n"
     "          peermr-215     [001] .....    12.345999: other: (x <- y) type=1\n"
     "     kworker/0:1-9       [000] .....    13.000000: map_type: (f+0x1 <- pci_p2pdma_map_type)"
@@ -26,8 +27,8 @@ TEST(MapTypeCalls, AreReadFromATrace) {
 }
 
 TEST(MapTypeCalls, TextThatIsNotATraceHasNone) {
-  for (const char* text : {"", "\n\n", "map_type:", " map_type: (", " map_type: ( type=",
-                           " map_type: ( type=x", "# map_type: ( type=3"}) {
+  for (const char* text : {"", "\n\n", "map_type:", " map_type: (",
+                           " map_type: ( type=", " map_type: ( type=x", "# map_type: ( type=3"}) {
     EXPECT_TRUE(parse_map_type_calls(text).empty()) << text;
   }
 }

@@ -37,9 +37,9 @@ TEST(Messages, QpAddressOutOfRangeIsRefused) {
   const json good = to_json(some_address());
   ASSERT_TRUE(qp_address_from_json(good));
   const std::vector<std::pair<const char*, json>> wrong = {
-      {"qpn", 0x1000000}, {"qpn", -1},       {"qpn", "7"},   {"psn", 0x1000000}, {"lid", 65536},
-      {"mtu", 0},         {"mtu", 6},        {"gid", "f0"},  {"gid", 7},         {"rd_atomic", 0},
-      {"rd_atomic", 256}, {"rd_atomic", 1.5}};
+      {"qpn", 0x1000000}, {"qpn", -1},      {"qpn", "7"},       {"psn", 0x1000000},
+      {"lid", 65536},     {"mtu", 0},       {"mtu", 6},         {"gid", "f0"},
+      {"gid", 7},         {"rd_atomic", 0}, {"rd_atomic", 256}, {"rd_atomic", 1.5}};
   for (const auto& [name, value] : wrong) {
     json bad = good;
     bad[name] = value;
@@ -86,8 +86,7 @@ class ChannelTest : public testing::Test {
     peer_.reset(fds[1]);
   }
   void say(std::string_view text) {
-    ASSERT_EQ(::send(peer_.get(), text.data(), text.size(), 0),
-              static_cast<ssize_t>(text.size()));
+    ASSERT_EQ(::send(peer_.get(), text.data(), text.size(), 0), static_cast<ssize_t>(text.size()));
   }
   Result<json> receive() { return channel_->receive(std::chrono::milliseconds(300)); }
 
@@ -103,9 +102,9 @@ TEST_F(ChannelTest, TakesMessagesThatComeInPieces) {
 }
 
 TEST_F(ChannelTest, RefusesWhatIsNotAMessageOfThisVersion) {
-  for (const char* line : {"\n", "hello\n", "[]\n", "{}\n", "{\"type\":1,\"version\":1}\n",
-                           "{\"type\":\"hello\"}\n", "{\"type\":\"hello\",\"version\":2}\n",
-                           "{\"type\":\"hello\",\"version\":\"1\"}\n"}) {
+  for (const char* line :
+       {"\n", "hello\n", "[]\n", "{}\n", "{\"type\":1,\"version\":1}\n", "{\"type\":\"hello\"}\n",
+        "{\"type\":\"hello\",\"version\":2}\n", "{\"type\":\"hello\",\"version\":\"1\"}\n"}) {
     say(line);
     auto message = receive();
     ASSERT_FALSE(message) << line;

@@ -87,8 +87,8 @@ TEST(Layout, FitsNoMoreSlotsThanThereIsRoom) {
 }
 
 TEST(Layout, RefusesWhatDoesNotFit) {
-  for (auto [size, room] : {std::pair{0ull, 4096ull}, {4097ull, 4096ull}, {60ull, 60ull},
-                            {~0ull, ~0ull}}) {
+  for (auto [size, room] :
+       {std::pair{0ull, 4096ull}, {4097ull, 4096ull}, {60ull, 60ull}, {~0ull, ~0ull}}) {
     EXPECT_FALSE(Layout::fit(size, 1, room)) << size;
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// peermr: what this machine can do between RDMA devices and the memory of PCI devices, and how fast.
+// peermr: what this machine can do between RDMA devices and the memory of PCI devices, and how
+// fast.
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>

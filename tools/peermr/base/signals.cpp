@@ -27,6 +27,8 @@ void catch_stop_signals() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
-bool stop_requested() noexcept { return stop != 0; }
+bool stop_requested() noexcept {
+  return stop != 0;
+}
 
 }  // namespace peermr::tool

@@ -14,7 +14,9 @@ namespace {
 constexpr std::array<std::pair<char, unsigned>, 4> kUnits = {
     {{'t', 40}, {'g', 30}, {'m', 20}, {'k', 10}}};
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 // The power of two that a suffix stands for; nothing when it stands for none.
 Result<unsigned> suffix_shift(std::string_view suffix, std::string_view whole) {

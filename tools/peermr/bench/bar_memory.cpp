@@ -14,7 +14,9 @@ class BarMemory final : public TargetMemory {
  public:
   BarMemory(vfio::BarMapping mapping, Region region, TargetInfo info, std::uint32_t lkey,
             bool restore)
-      : mapping_(std::move(mapping)), region_(std::move(region)), info_(std::move(info)),
+      : mapping_(std::move(mapping)),
+        region_(std::move(region)),
+        info_(std::move(info)),
         lkey_(lkey) {
     if (!restore) return;
     const Words content = words();
@@ -55,8 +57,9 @@ Result<vfio::BarRange> permitted_range(const TargetSpec& spec, const Bar& bar,
                       "it is I/O ports, not memory: choose a memory BAR (peermr topo)");
   }
   if (!bar.prefetchable && !options.allow_registers) {
-    return refused(spec, "it is not prefetchable, so it may hold registers that change the device "
-                         "when touched: --allow-non-prefetchable if you know better");
+    return refused(spec,
+                   "it is not prefetchable, so it may hold registers that change the device "
+                   "when touched: --allow-non-prefetchable if you know better");
   }
   if (spec.extent == TargetSpec::Extent::kNone) {
     return refused(spec, fmt::format("say which part may be overwritten: {}:{}:OFFSET+LENGTH, or "

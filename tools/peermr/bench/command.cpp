@@ -48,19 +48,22 @@ void add_how(CLI::App& bench, BenchOptions& options, Texts& texts) {
       ->capture_default_str();
   bench.add_option("-n,--iterations", options.iterations,
                    "messages for each bandwidth measurement, instead of a duration");
-  bench.add_option("--latency-samples", options.latency_samples,
-                   "at most so many messages for each latency measurement")
+  bench
+      .add_option("--latency-samples", options.latency_samples,
+                  "at most so many messages for each latency measurement")
       ->check(CLI::Range(1, 10000000))
       ->capture_default_str();
-  bench.add_option("--timeout", options.timeout_seconds,
-                   "seconds without a completion after which a row has failed")
+  bench
+      .add_option("--timeout", options.timeout_seconds,
+                  "seconds without a completion after which a row has failed")
       ->check(CLI::Range(0.1, kMaxSeconds))
       ->capture_default_str();
   bench.add_option("--span", texts.span, "memory that the messages are spread over")
       ->capture_default_str();
-  bench.add_option("--repeat", options.repeat,
-                   "measure each row so often, taking turns, and take the median (default: 1, 3\n"
-                   "with --compare)")
+  bench
+      .add_option("--repeat", options.repeat,
+                  "measure each row so often, taking turns, and take the median (default: 1, 3\n"
+                  "with --compare)")
       ->check(CLI::Range(1, 100));
   bench.add_flag("!--no-restore", options.restore, "leave the test pattern in the BAR");
   bench.add_flag("--allow-non-prefetchable", options.allow_registers,
@@ -90,8 +93,7 @@ void finish(BenchOptions& options, const Texts& texts) {
   }
   if (options.operations.empty()) options.operations = {Operation::kWrite, Operation::kRead};
   const std::string fallback = options.compare.empty() ? "4K,64K,1M" : "8,4K,64K,1M";
-  options.sizes_bytes =
-      parsed(parse_sizes(texts.sizes.empty() ? fallback : texts.sizes), "--size");
+  options.sizes_bytes = parsed(parse_sizes(texts.sizes.empty() ? fallback : texts.sizes), "--size");
   for (std::uint64_t size : options.sizes_bytes) {
     if (size > kMaxMessage) throw CLI::ValidationError("--size", "a message is at most 1 GiB");
   }

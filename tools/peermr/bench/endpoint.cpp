@@ -19,7 +19,9 @@ constexpr std::uint8_t kMinRnrTimer = 12;   // 0.64 ms
 constexpr std::uint32_t kMaxRdAtomic = 16;  // outstanding READs, as perftest has it
 constexpr std::uint8_t kHopLimit = 64;
 
-std::uint32_t random_psn() { return std::random_device{}() & kPsnMask; }
+std::uint32_t random_psn() {
+  return std::random_device{}() & kPsnMask;
+}
 
 const char* state_name(ibv_qp_state state) {
   static constexpr std::array<const char*, 7> kNames = {"RESET", "INIT", "RTR", "RTS",

@@ -102,9 +102,8 @@ Result<void> Initiator::measure_bandwidth(Work& work) {
   if (auto poisoned = poison(work); !poisoned) return poisoned;
   const std::uint64_t before = work.stream.posted();
   const Clock::time_point begin = Clock::now();
-  auto ran = work.plan.iterations != 0
-                 ? work.stream.run(work.plan.iterations)
-                 : work.stream.run_for(work.plan.duration, work.layout.slots);
+  auto ran = work.plan.iterations != 0 ? work.stream.run(work.plan.iterations)
+                                       : work.stream.run_for(work.plan.duration, work.layout.slots);
   if (!ran) return ran;
   const std::chrono::duration<double> elapsed = Clock::now() - begin;
   Measurement& measured = work.row.measured;

@@ -52,7 +52,6 @@ class Initiator {
   const BenchDevice* device_;
   TargetSide* target_;
   HostMemory buffer_;
-  std::uint64_t rows_ = 0;
 };
 
 }  // namespace peermr::tool

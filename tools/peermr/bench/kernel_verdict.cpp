@@ -24,7 +24,9 @@ constexpr std::string_view kWithNames =
     " type=$retval:u32 provider=+0(+0(+0($arg1))):string client=+0(+0($arg2)):string";
 constexpr std::string_view kTypeOnly = " type=$retval:u32";
 
-std::string unique_name() { return fmt::format("peermr_{}", ::getpid()); }
+std::string unique_name() {
+  return fmt::format("peermr_{}", ::getpid());
+}
 
 std::string find_tracefs() {
   for (const char* path : {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"}) {

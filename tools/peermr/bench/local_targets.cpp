@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "bench/local_targets.hpp"
 
+#include <fmt/core.h>
+
+#include <algorithm>
 #include <array>
 
 #include "bench/host_memory.hpp"
@@ -28,6 +31,14 @@ class HostTarget final : public TargetMemory {
   TargetInfo info_;
 };
 
+// VFIO's errors are about the group's file: say which device was meant.
+Error named(const Error& error, const Bdf& bdf) {
+  const std::string name = bdf.to_string();
+  if (error.object().find(name) != std::string::npos) return error;
+  return Error(error.code(), error.operation(), fmt::format("{} ({})", error.object(), name),
+               error.detail());
+}
+
 }  // namespace
 
 // Memory goes in the reverse order of its making, so that overlapping ranges get back what they
@@ -40,7 +51,7 @@ LocalTargets::~LocalTargets() {
 Result<vfio::Device*> LocalTargets::open_vfio(const Bdf& bdf) {
   if (auto found = vfio_.find(bdf); found != vfio_.end()) return &found->second;
   auto device = vfio::Device::open(bdf);
-  if (!device) return std::move(device).error();
+  if (!device) return named(device.error(), bdf);
   return &vfio_.emplace(bdf, *std::move(device)).first->second;
 }
 
@@ -63,8 +74,8 @@ Result<void> LocalTargets::add(const TargetSpec& spec, const TargetOptions& opti
 Result<QpAddress> LocalTargets::connect(const QpAddress& initiator) {
   endpoint_.reset();
   auto endpoint = Endpoint::create(
-      *device_, {1, std::min(kMaxReceives, static_cast<std::uint32_t>(
-                                               device_->attributes().max_qp_wr))});
+      *device_,
+      {1, std::min(kMaxReceives, static_cast<std::uint32_t>(device_->attributes().max_qp_wr))});
   if (!endpoint) return std::move(endpoint).error();
   if (auto connected = endpoint->connect(initiator); !connected) {
     return std::move(connected).error();

@@ -24,9 +24,9 @@ class TargetMemory {
 };
 
 struct TargetOptions {
-  std::uint64_t host_bytes = 0;       ///< size of a host memory target
-  bool allow_registers = false;       ///< also BARs that are not prefetchable
-  bool restore = true;                ///< put a BAR's content back at the end
+  std::uint64_t host_bytes = 0;         ///< size of a host memory target
+  bool allow_registers = false;         ///< also BARs that are not prefetchable
+  bool restore = true;                  ///< put a BAR's content back at the end
   const MapTypeProbe* probe = nullptr;  ///< none: the kernel is not asked
 };
 
@@ -44,9 +44,7 @@ class LocalTargets final : public TargetSide {
   Result<void> add(const TargetSpec& spec, const TargetOptions& options);
 
   [[nodiscard]] const std::vector<TargetInfo>& targets() const noexcept override { return infos_; }
-  [[nodiscard]] const std::string& device_name() const noexcept override {
-    return device_->name();
-  }
+  [[nodiscard]] const std::string& device_name() const noexcept override { return device_->name(); }
   [[nodiscard]] Result<QpAddress> connect(const QpAddress& initiator) override;
   Result<void> fill(std::size_t target, const Layout& layout, std::uint64_t seed,
                     Fill what) override;

@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <charconv>
 
 namespace peermr::tool {
@@ -149,9 +150,12 @@ Result<SlotsRequest> slots_request_from_json(const json& object) {
 
 json to_json(const std::optional<Mismatch>& mismatch) {
   if (!mismatch) return nullptr;
-  return {{"offset_bytes", mismatch->offset_bytes}, {"expected", mismatch->expected},
-          {"found", mismatch->found},               {"wrong_bytes", mismatch->wrong_bytes},
-          {"never_written", mismatch->poison},      {"past_message", mismatch->outside}};
+  return {{"offset_bytes", mismatch->offset_bytes},
+          {"expected", mismatch->expected},
+          {"found", mismatch->found},
+          {"wrong_bytes", mismatch->wrong_bytes},
+          {"never_written", mismatch->poison},
+          {"past_message", mismatch->outside}};
 }
 
 Result<std::optional<Mismatch>> mismatch_from_json(const json& object) {

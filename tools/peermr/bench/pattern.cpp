@@ -41,8 +41,12 @@ void note_wrong_word(std::optional<Mismatch>& mismatch, std::uint64_t index, std
     if (part(expected) == part(found)) continue;
     if (!mismatch) {
       const bool outside = part(mask) == 0;
-      mismatch = Mismatch{index * kWord + byte, part(expected), part(found), 0,
-                          !outside && part(found) == part(~pattern), outside};
+      mismatch = Mismatch{index * kWord + byte,
+                          part(expected),
+                          part(found),
+                          0,
+                          !outside && part(found) == part(~pattern),
+                          outside};
     }
     ++mismatch->wrong_bytes;
   }

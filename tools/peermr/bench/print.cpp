@@ -42,7 +42,9 @@ std::string short_target(const std::string& target) {
   return target.starts_with("0000:") ? target.substr(5) : target;
 }
 
-std::string or_dash(const std::string& text) { return text.empty() ? "-" : text; }
+std::string or_dash(const std::string& text) {
+  return text.empty() ? "-" : text;
+}
 
 std::string microseconds(std::uint64_t ns) {
   return ns == 0 ? "-" : fmt::format("{:.1f}", static_cast<double>(ns) / 1000);
@@ -53,15 +55,14 @@ std::vector<std::string> cells(const Report& report, const Row& row, bool labels
                                    format_bytes(row.key.size_bytes)};
   if (labels) line.push_back(report.environment.label);
   if (devices) line.push_back(row.key.device);
-  line.insert(line.end(), {short_target(row.key.target), or_dash(row.key.predicted),
-                           or_dash(row.key.kernel)});
+  line.insert(line.end(),
+              {short_target(row.key.target), or_dash(row.key.predicted), or_dash(row.key.kernel)});
   const Measurement& measured = row.measured;
   const bool any = measured.messages != 0;
-  line.insert(line.end(),
-              {any ? format_figure(measured.bytes_per_second / kMib) : "-",
-               any ? format_figure(measured.messages_per_second / 1000) : "-",
-               microseconds(measured.latency_median_ns), microseconds(measured.latency_p99_ns),
-               row.verdict()});
+  line.insert(line.end(), {any ? format_figure(measured.bytes_per_second / kMib) : "-",
+                           any ? format_figure(measured.messages_per_second / 1000) : "-",
+                           microseconds(measured.latency_median_ns),
+                           microseconds(measured.latency_p99_ns), row.verdict()});
   return line;
 }
 
@@ -76,20 +77,21 @@ const Row* find_row(const Report& report, Operation operation, std::uint64_t siz
   return nullptr;
 }
 
-double ratio(double a, double b) { return b == 0 ? 0 : a / b; }
+double ratio(double a, double b) {
+  return b == 0 ? 0 : a / b;
+}
 
 constexpr const char* kHost = "host memory";
 
 void add_path_ratios(const Report& report, std::string& out) {
   for (const Row& row : report.rows) {
     if (!row.good() || row.key.target == kHost || row.key.size_bytes != kRatioSize) continue;
-    const Row* host =
-        find_row(report, row.key.operation, kRatioSize, row.key.device, kHost);
+    const Row* host = find_row(report, row.key.operation, kRatioSize, row.key.device, kHost);
     if (host == nullptr) continue;
-    out += fmt::format("  1 MiB {:5}  {} ({}) / host memory: {:.2f}\n",
-                       to_string(row.key.operation), short_target(row.key.target),
-                       row.key.predicted,
-                       ratio(row.measured.bytes_per_second, host->measured.bytes_per_second));
+    out +=
+        fmt::format("  1 MiB {:5}  {} ({}) / host memory: {:.2f}\n", to_string(row.key.operation),
+                    short_target(row.key.target), row.key.predicted,
+                    ratio(row.measured.bytes_per_second, host->measured.bytes_per_second));
   }
 }
 
@@ -99,16 +101,20 @@ void add_copy_ratio(const Report& report, std::string& out) {
   const Row* row = find_row(report, Operation::kWrite, kRatioSize, device, kHost);
   if (row == nullptr) return;
   const double copy = *report.environment.copy_bytes_per_second;
-  out += fmt::format("  1 MiB write  host memory / plain copy by the device itself ({} MiB/s): "
-                     "{:.2f}\n",
-                     format_figure(copy / kMib), ratio(row->measured.bytes_per_second, copy));
+  out += fmt::format(
+      "  1 MiB write  host memory / plain copy by the device itself ({} MiB/s): "
+      "{:.2f}\n",
+      format_figure(copy / kMib), ratio(row->measured.bytes_per_second, copy));
 }
 
 void add_comparison(const Report& report, std::string& out) {
   const std::string& other = report.environment.compare;
   if (other.empty()) return;
-  Table table({{"operation"}, {"size"}, {"bandwidth", Table::Align::kRight},
-               {"message rate", Table::Align::kRight}, {"median latency", Table::Align::kRight}});
+  Table table({{"operation"},
+               {"size"},
+               {"bandwidth", Table::Align::kRight},
+               {"message rate", Table::Align::kRight},
+               {"median latency", Table::Align::kRight}});
   bool any = false;
   for (const Row& row : report.rows) {
     if (!row.good() || row.key.target != kHost || row.key.device == other) continue;
@@ -117,8 +123,8 @@ void add_comparison(const Report& report, std::string& out) {
     any = true;
     const Measurement& a = row.measured;
     const Measurement& b = peer->measured;
-    const double latency = ratio(static_cast<double>(a.latency_median_ns),
-                                 static_cast<double>(b.latency_median_ns));
+    const double latency =
+        ratio(static_cast<double>(a.latency_median_ns), static_cast<double>(b.latency_median_ns));
     table.add_row({std::string(to_string(row.key.operation)), format_bytes(row.key.size_bytes),
                    fmt::format("x {:.1f}", ratio(a.bytes_per_second, b.bytes_per_second)),
                    fmt::format("x {:.1f}", ratio(a.messages_per_second, b.messages_per_second)),
@@ -170,8 +176,8 @@ std::string format_ratios(const Report& report) {
   add_copy_ratio(report, out);
   if (!out.empty()) {
     const std::string& label = report.environment.label;
-    out.insert(0, label.empty() ? "Bandwidth ratios:\n"
-                                : fmt::format("Bandwidth ratios, {}:\n", label));
+    out.insert(
+        0, label.empty() ? "Bandwidth ratios:\n" : fmt::format("Bandwidth ratios, {}:\n", label));
   }
   add_comparison(report, out);
   return out;

@@ -68,9 +68,8 @@ Result<void> BenchDevice::find_port() {
 // For Ethernet a RoCE v2 GID of an IPv4 address if there is one, since it is routable without more
 // set-up; otherwise the last one that isn't empty.
 void BenchDevice::choose_gid() {
-  const std::string types =
-      fmt::format("{}/class/infiniband/{}/ports/{}/gid_attrs/types/", system_paths().sysfs, name(),
-                  port_);
+  const std::string types = fmt::format("{}/class/infiniband/{}/ports/{}/gid_attrs/types/",
+                                        system_paths().sysfs, name(), port_);
   static constexpr unsigned char kMappedIpv4[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
   bool mapped = false;
   for (int index = 0; index < port_attributes_.gid_tbl_len && index < 256; ++index) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "peermr/result.hpp"
 #include "peermr/verbs.hpp"

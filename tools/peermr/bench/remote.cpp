@@ -113,7 +113,9 @@ Result<void> RemoteTargets::start_receives(std::size_t, const Layout&, std::uint
                     "it needs both ends in one process: leave --connect out");
 }
 
-Result<std::uint64_t> RemoteTargets::service_receives() { return std::uint64_t{0}; }
+Result<std::uint64_t> RemoteTargets::service_receives() {
+  return std::uint64_t{0};
+}
 
 Result<void> serve(Channel& channel, TargetSide& targets) {
   while (true) {

@@ -30,7 +30,8 @@ class RemoteTargets final : public TargetSide {
   [[nodiscard]] Result<std::uint64_t> service_receives() override;
 
  private:
-  explicit RemoteTargets(Channel channel) : channel_(std::make_unique<Channel>(std::move(channel))) {}
+  explicit RemoteTargets(Channel channel)
+      : channel_(std::make_unique<Channel>(std::move(channel))) {}
   [[nodiscard]] Result<nlohmann::json> ask(std::string_view type, nlohmann::json message,
                                            std::string_view answer);
 

@@ -39,13 +39,14 @@ std::string Row::problem() const {
                                        format_bytes(key.size_bytes), key.target, key.device);
   if (!error.empty()) return name + ": " + error;
   if (mismatch) {
-    const char* how = mismatch->outside ? " (past the end of the message)"
+    const char* how = mismatch->outside  ? " (past the end of the message)"
                       : mismatch->poison ? " (never written)"
                                          : "";
-    return fmt::format("{}: {} bytes are wrong, the first at offset {:#x}: expected {:#04x}, "
-                       "found {:#04x}{}",
-                       name, mismatch->wrong_bytes, mismatch->offset_bytes, mismatch->expected,
-                       mismatch->found, how);
+    return fmt::format(
+        "{}: {} bytes are wrong, the first at offset {:#x}: expected {:#04x}, "
+        "found {:#04x}{}",
+        name, mismatch->wrong_bytes, mismatch->offset_bytes, mismatch->expected, mismatch->found,
+        how);
   }
   return verified ? std::string() : name + ": not verified";
 }
@@ -71,9 +72,12 @@ nlohmann::json to_json(const Row& row) {
   if (!row.error.empty()) json["error"] = row.error;
   if (row.mismatch) {
     json["mismatch"] = {
-        {"offset_bytes", row.mismatch->offset_bytes}, {"expected", row.mismatch->expected},
-        {"found", row.mismatch->found},               {"wrong_bytes", row.mismatch->wrong_bytes},
-        {"never_written", row.mismatch->poison},      {"past_message", row.mismatch->outside},
+        {"offset_bytes", row.mismatch->offset_bytes},
+        {"expected", row.mismatch->expected},
+        {"found", row.mismatch->found},
+        {"wrong_bytes", row.mismatch->wrong_bytes},
+        {"never_written", row.mismatch->poison},
+        {"past_message", row.mismatch->outside},
     };
   }
   return json;

@@ -3,7 +3,9 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "base/file.hpp"
@@ -108,8 +110,8 @@ Result<std::unique_ptr<TargetSide>> make_targets(const BenchDevice& device,
                                                  const MapTypeProbe* probe) {
   auto targets = std::make_unique<LocalTargets>(device);
   for (const TargetSpec& spec : specs) {
-    auto added = targets->add(spec, {room(options), options.allow_registers, options.restore,
-                                     probe});
+    auto added =
+        targets->add(spec, {room(options), options.allow_registers, options.restore, probe});
     if (!added) return std::move(added).error();
   }
   return std::unique_ptr<TargetSide>(std::move(targets));

@@ -16,7 +16,9 @@ double middle(const std::vector<Row>& rows, Member member) {
   return median(std::move(values));
 }
 
-std::uint64_t rounded(double value) { return static_cast<std::uint64_t>(value + 0.5); }
+std::uint64_t rounded(double value) {
+  return static_cast<std::uint64_t>(value + 0.5);
+}
 
 // The memory that all columns can spread the messages over, but for those that cannot hold one.
 std::uint64_t common_room(const std::vector<Column>& columns, std::uint64_t size_bytes,

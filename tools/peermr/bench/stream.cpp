@@ -53,8 +53,7 @@ Stream::Stream(const Endpoint& endpoint, TargetSide& target, const StreamOptions
 Result<void> Stream::post(std::uint32_t count) {
   for (std::uint32_t i = 0; i < count; ++i) {
     const std::uint64_t number = posted_ + i;
-    const std::uint64_t offset =
-        number % options_.layout.slots * options_.layout.stride_bytes;
+    const std::uint64_t offset = number % options_.layout.slots * options_.layout.stride_bytes;
     ibv_send_wr& wr = wrs_[i];
     wr.wr_id = number;
     wr.next = i + 1 < count ? &wrs_[i + 1] : nullptr;
@@ -74,10 +73,10 @@ Result<void> Stream::post(std::uint32_t count) {
 
 Result<void> Stream::take(const ibv_wc& completion) {
   if (completion.status != IBV_WC_SUCCESS) {
-    return make_error(std::errc::io_error, "complete a work request on", endpoint_.describe(),
-                      fmt::format("{} (status {}, vendor error {:#x})",
-                                  ibv_wc_status_str(completion.status),
-                                  static_cast<int>(completion.status), completion.vendor_err));
+    return make_error(
+        std::errc::io_error, "complete a work request on", endpoint_.describe(),
+        fmt::format("{} (status {}, vendor error {:#x})", ibv_wc_status_str(completion.status),
+                    static_cast<int>(completion.status), completion.vendor_err));
   }
   completed_ = completion.wr_id == kFlushId ? posted_ : completion.wr_id + 1;
   return {};

@@ -12,22 +12,24 @@ namespace {
 
 using verbs::ImporterClass;
 
-bool vfio_has(const PciDevice& device) { return device.driver.find("vfio") != std::string::npos; }
+bool vfio_has(const PciDevice& device) {
+  return device.driver.find("vfio") != std::string::npos;
+}
 
 bool importer_follows_revokes(ImporterClass importer) {
   return importer == ImporterClass::kFaultable || importer == ImporterClass::kRevocable;
 }
 
 Check check_importer(const verbs::RdmaDevice& device, ImporterClass importer) {
-  const std::string finding =
-      fmt::format("driver {}, dma-buf importer: {}. {}", device.driver, to_string(importer),
-                  device.importer_reason);
+  const std::string finding = fmt::format("driver {}, dma-buf importer: {}. {}", device.driver,
+                                          to_string(importer), device.importer_reason);
   if (importer_follows_revokes(importer)) return {Level::kOk, device.name, finding, ""};
   if (importer == ImporterClass::kUnknown) {
     return {Level::kWarn, device.name, finding, "try it: peermr bench --target BDF:BAR:RANGE"};
   }
-  return {Level::kWarn, device.name, finding,
-          "use a NIC whose driver imports dma-bufs that can be revoked: mlx5 with ODP, irdma, pnic"};
+  return {
+      Level::kWarn, device.name, finding,
+      "use a NIC whose driver imports dma-bufs that can be revoked: mlx5 with ODP, irdma, pnic"};
 }
 
 // Every vfio-pci device of the group shares its fate: one with a host driver blocks all of them.
@@ -58,8 +60,7 @@ Check check_pair(const Machine& machine, const PciDevice& device, const verbs::R
   const std::string subject = fmt::format("{} -> {}", rdma.name, device.bdf.to_string());
   auto prediction = machine.topology.predict(device.bdf, *rdma.bdf);
   if (!prediction) return {Level::kFail, subject, prediction.error().message(), ""};
-  const std::string path =
-      fmt::format("{}: {}", to_string(prediction->path), prediction->reason);
+  const std::string path = fmt::format("{}: {}", to_string(prediction->path), prediction->reason);
   if (prediction->path == P2pPath::kNotSupported) {
     return {Level::kFail, subject, path, prediction->remedy};
   }

@@ -28,9 +28,9 @@ Check check_kernel(const Machine& machine) {
 }
 
 std::string read_config(const Machine& machine) {
-  for (const auto& path : {"/boot/config-" + machine.kernel,
-                           "/lib/modules/" + machine.kernel + "/config",
-                           "/usr/lib/modules/" + machine.kernel + "/config"}) {
+  for (const auto& path :
+       {"/boot/config-" + machine.kernel, "/lib/modules/" + machine.kernel + "/config",
+        "/usr/lib/modules/" + machine.kernel + "/config"}) {
     if (auto text = read_file(path)) return *std::move(text);
   }
   return {};
@@ -39,9 +39,9 @@ std::string read_config(const Machine& machine) {
 void check_config(const Machine& machine, std::vector<Check>& checks) {
   const std::string config = read_config(machine);
   if (config.empty()) {
-    checks.push_back({Level::kWarn, "kernel", "its configuration is not readable",
-                      "install it as /boot/config-" + machine.kernel +
-                          ", or see what doctor --probe BDF says"});
+    checks.push_back(
+        {Level::kWarn, "kernel", "its configuration is not readable",
+         "install it as /boot/config-" + machine.kernel + ", or see what doctor --probe BDF says"});
     return;
   }
   for (const char* option : {"CONFIG_PCI_P2PDMA", "CONFIG_VFIO_PCI", "CONFIG_VFIO_PCI_DMABUF"}) {

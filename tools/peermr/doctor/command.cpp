@@ -96,8 +96,9 @@ void add_doctor_command(CLI::App& app, int& status) {
       "doctor", "say what this machine can do, what is missing, and what to change");
   auto options = std::make_shared<DoctorOptions>();
   doctor->add_flag("--json", options->json, "as JSON");
-  doctor->add_option("--probe", options->probe,
-                     "also open this device through VFIO, which resets it, and ask it for dma-bufs");
+  doctor->add_option(
+      "--probe", options->probe,
+      "also open this device through VFIO, which resets it, and ask it for dma-bufs");
   doctor->footer(
       "Exit status: 0 when at least one pair of devices can do peer to peer (and each probe\n"
       "succeeded), 1 when none can, 2 bad command line.");

@@ -48,16 +48,11 @@ json device_json(const TopoView& view, const PciDevice& device) {
 json path_json(const PathEntry& entry) {
   json bridges = json::array();
   for (const Bdf& bridge : entry.prediction.acs_bridges) bridges.push_back(bridge.to_string());
-  return {{"provider", entry.provider.to_string()},
-          {"bar", entry.bar.index.value()},
-          {"size_bytes", entry.bar.size_bytes},
-          {"rdma_device", entry.rdma_device},
-          {"client", entry.client.to_string()},
-          {"path", to_string(entry.prediction.path)},
-          {"reason", entry.prediction.reason},
-          {"remedy", entry.prediction.remedy},
-          {"distance", entry.prediction.distance},
-          {"acs_bridges", std::move(bridges)}};
+  return {{"provider", entry.provider.to_string()}, {"bar", entry.bar.index.value()},
+          {"size_bytes", entry.bar.size_bytes},     {"rdma_device", entry.rdma_device},
+          {"client", entry.client.to_string()},     {"path", to_string(entry.prediction.path)},
+          {"reason", entry.prediction.reason},      {"remedy", entry.prediction.remedy},
+          {"distance", entry.prediction.distance},  {"acs_bridges", std::move(bridges)}};
 }
 
 }  // namespace

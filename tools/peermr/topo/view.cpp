@@ -17,7 +17,9 @@ constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kWorthwhile = 64u << 10;
 constexpr std::size_t kWidth = 110;
 
-bool vfio_has(const PciDevice& device) { return device.driver.find("vfio") != std::string::npos; }
+bool vfio_has(const PciDevice& device) {
+  return device.driver.find("vfio") != std::string::npos;
+}
 
 std::string_view type_name(const PciDevice& device) {
   switch (device.pcie_type) {
@@ -46,8 +48,8 @@ std::set<Bdf> shown(const TopoView& view) {
 }
 
 std::string describe(const TopoView& view, const PciDevice& device) {
-  std::string line = fmt::format("{}  [{:04x}:{:04x}]", device.bdf.to_string(), device.vendor,
-                                 device.device);
+  std::string line =
+      fmt::format("{}  [{:04x}:{:04x}]", device.bdf.to_string(), device.vendor, device.device);
   const auto add = [&line](std::string_view text) { line += fmt::format("  {}", text); };
   if (!type_name(device).empty()) add(type_name(device));
   const std::string rdma = view.rdma_name(device.bdf);
@@ -79,9 +81,7 @@ class TreeWriter {
     for (const std::string& root : roots) {
       out_ += root + "  host bridge\n";
       write_children(
-          [&root](const PciDevice& device) {
-            return !device.parent && device.host_bridge == root;
-          },
+          [&root](const PciDevice& device) { return !device.parent && device.host_bridge == root; },
           "");
     }
     return out_;
@@ -173,7 +173,9 @@ std::vector<PathEntry> TopoView::paths() const {
   return entries;
 }
 
-std::string format_tree(const TopoView& view) { return TreeWriter(view).write(); }
+std::string format_tree(const TopoView& view) {
+  return TreeWriter(view).write();
+}
 
 std::string format_matrix(const TopoView& view) {
   const std::vector<PathEntry> entries = view.paths();
@@ -203,9 +205,9 @@ std::string format_matrix(const TopoView& view) {
     const auto column = static_cast<std::size_t>(
         std::find(clients.begin(), clients.end(), entry.rdma_device) - clients.begin());
     const PathPrediction& prediction = entry.prediction;
-    const std::string reason =
-        prediction.remedy.empty() ? prediction.reason
-                                  : fmt::format("{}: {}", prediction.reason, prediction.remedy);
+    const std::string reason = prediction.remedy.empty()
+                                   ? prediction.reason
+                                   : fmt::format("{}: {}", prediction.reason, prediction.remedy);
     row[kFixed + column] =
         fmt::format("{} {}", to_string(prediction.path), notes.reference(reason));
   }
