@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,9 +21,9 @@ namespace {
 int copy_to_file(uintptr_t start, size_t length, int fd) {
   size_t done = 0;
   while (done < length) {
-    // The kernel reads the memory: a page without a backing gives EFAULT instead of a signal.
-    const ssize_t n = ::pwrite(fd, reinterpret_cast<const void*>(start + done), length - done,
-                               static_cast<off_t>(done));
+    // The kernel reads the memory: a page without a backing gives EFAULT instead of a signal. And
+    // whole pages hold more than the caller's object, which AddressSanitizer would object to.
+    const long n = ::syscall(SYS_pwrite64, fd, start + done, length - done, done);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) return n == 0 ? EIO : errno;
     done += static_cast<size_t>(n);
