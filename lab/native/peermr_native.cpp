@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -110,11 +111,22 @@ void stop_pnicd(pid_t pid) {
   ::waitpid(pid, nullptr, 0);
 }
 
-/// False when pnicd ends or the socket does not appear in time.
+/// A socket can be there, and nobody listening yet.
+bool accepts_connections(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path)) return false;
+  path.copy(address.sun_path, path.size());
+  const peermr::UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  return probe &&
+         ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+}
+
+/// False when pnicd ends or does not listen in time.
 bool wait_for_socket(pid_t pnicd, const std::string& path) {
   const auto deadline = std::chrono::steady_clock::now() + kStartTimeout;
   while (std::chrono::steady_clock::now() < deadline) {
-    if (fs::exists(path)) return true;
+    if (accepts_connections(path)) return true;
     if (::waitpid(pnicd, nullptr, WNOHANG) == pnicd) {
       std::cerr << "peermr-native: pnicd ended at once\n";
       return false;
