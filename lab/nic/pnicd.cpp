@@ -2,9 +2,11 @@
 //
 // pnicd: pnic devices as vfio-user servers. See --help.
 
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -65,6 +67,29 @@ int fail(const Error& error) {
   return 1;
 }
 
+/// The scheduler's struct sched_attr; C libraries have had it only lately.
+struct SchedulingAttributes {
+  uint32_t size = sizeof(SchedulingAttributes);
+  uint32_t policy = SCHED_OTHER;
+  uint64_t flags = 0;
+  int32_t nice = 0;
+  uint32_t priority = 0;
+  uint64_t runtime_ns = 0;
+  uint64_t deadline_ns = 0;
+  uint64_t period_ns = 0;
+};
+
+/// Asks for short time slices (Linux 6.12 and newer; without effect before). With more busy guests
+/// than cores, a woken pnicd may otherwise wait for the end of somebody's slice, milliseconds for
+/// each message; who asks for less at a time gets its turn earlier. It gets no more of the
+/// processor than its share.
+void ask_for_short_slices() {
+  SchedulingAttributes attributes;
+  attributes.nice = ::getpriority(PRIO_PROCESS, 0);
+  attributes.runtime_ns = 100'000;
+  ::syscall(SYS_sched_setattr, 0, &attributes, 0u);
+}
+
 /// A VMM with an IOMMU sends a descriptor with every page; bursts of them must not hit the usual
 /// limit.
 void raise_open_file_limit() {
@@ -85,6 +110,7 @@ int serve(const EngineOptions& options) {
   if (!signal_fd) return fail(errno_error(errno, "signalfd"));
   // Timers of a NIC are microseconds; the default slack of 50 would drown them.
   ::prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+  ask_for_short_slices();
   raise_open_file_limit();
 
   InProcessWire wire;

@@ -219,6 +219,27 @@ TEST_F(Data, ANicReachesItself) {
   EXPECT_EQ(std::memcmp(memory->at(a_bus), memory->at(a_bus + 50000), 10000), 0);
 }
 
+TEST_F(Data, AQueuePairMayBeItsOwnPeer) {
+  a_qp->to_reset();
+  a_qp->connect({.lid = 1, .qpn = a_qp->qpn});
+  a_qp->post_receive(5, {a_sge(20000, 4096)});
+  a_qp->post(request(PNIC_WQE_SEND, 0, 4096));
+  a_qp->ring();
+  EXPECT_EQ(a->send_cq.next().status, PNIC_CQE_SUCCESS);
+  EXPECT_EQ(a->recv_cq.next().wr_id, 5u);
+  EXPECT_EQ(std::memcmp(memory->at(a_bus), memory->at(a_bus + 20000), 4096), 0);
+  // It fails as responder while it waits for its own answer as requester.
+  auto write = request(PNIC_WQE_RDMA_WRITE, 0, 64);
+  write.rkey = 0;
+  a_qp->post(write);
+  a_qp->post(request(PNIC_WQE_SEND, 0, 64));
+  a_qp->ring();
+  EXPECT_EQ(a->send_cq.next().status, PNIC_CQE_REM_ACCESS_ERR);
+  const pnic_cqe flushed = a->send_cq.next();
+  EXPECT_EQ(flushed.status, PNIC_CQE_WR_FLUSH_ERR);
+  EXPECT_EQ(flushed.wqe_index, 2u);
+}
+
 TEST_F(Data, APeerIsFoundByItsGid) {
   for (QueuePairClient* qp : {a_qp.get(), b_qp.get()}) {
     const bool is_a = qp == a_qp.get();
