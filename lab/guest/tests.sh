@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Runs the tests that /share/tests names ("FILE TIMEOUT" a line), in the guest, and says in /share/progress what happens:
+# tests.sh DIR: runs the tests out of DIR that /share/tests names ("FILE TIMEOUT" a line), in the guest, and says in
+# /share/progress what happens:
 #   start FILE
 #   end FILE STATUS TENTHS-OF-A-SECOND
 # The host reads along (lib/test-guest.sh has the contract). After a test that had to be killed the guest is not worth
@@ -14,7 +15,7 @@ while read -r file timeout <&5; do
   begin=${EPOCHREALTIME/./}
   status=0
   dir=$(mktemp -d)
-  (cd "$dir" && exec timeout -k 5 "$timeout" bash "/src/tests/guest/$file") >"/share/out/$file.log" 2>&1 || status=$?
+  (cd "$dir" && exec timeout -k 5 "$timeout" bash "$1/$file") >"/share/out/$file.log" 2>&1 || status=$?
   rm -rf "$dir"
   echo "end $file $status $(((${EPOCHREALTIME/./} - begin) / 100000))" >>/share/progress
   ((status != 124 && status != 137)) || exit 0

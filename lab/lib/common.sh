@@ -85,9 +85,11 @@ on_exit() {
 catch_signals() {
   # What we run reads from 3 or 5 and writes to 4.
   exec 3<&0 4>&1 5</dev/null
+  # Wherever stderr points to when the signal comes.
+  exec {lab_stderr}>&2
   trap on_exit EXIT
-  trap 'echo >&2; say "interrupted, cleaning up"; exit 130' INT
-  trap 'say "terminated, cleaning up"; exit 143' TERM HUP
+  trap 'exec 2>&"$lab_stderr"; echo >&2; say "interrupted, cleaning up"; exit 130' INT
+  trap 'exec 2>&"$lab_stderr"; say "terminated, cleaning up"; exit 143' TERM HUP
 }
 
 # step NAME TITLE CMD...: a line, CMD with its output in the log NAME.log, and on failure the log's end.

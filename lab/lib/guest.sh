@@ -94,7 +94,7 @@ kill_guest() {
 
 # guest_splats: lines of the guest's kernel log that mean a kernel bug.
 guest_splats() {
-  grep -hE "$lab_splat" "$guest_dir/serial.log" "$guest_dir/share/dmesg" 2>/dev/null | sort -u | head -n 20
+  grep -hE "$lab_splat" "$guest_dir/serial.log" "$guest_dir/share/dmesg" 2>/dev/null | sort -u | head -n 20 || true
 }
 
 # guest_verdict: sets guest_status (the job's, or 125) and guest_problem (empty when the status can be trusted).
@@ -123,7 +123,7 @@ guest_verdict() {
 report_guest_problem() {
   printf 'lab: %s\n' "$guest_problem" >&2
   guest_splats | sed 's/^/  kernel | /' >&2
-  show_log qemu.log 5
+  grep -v 'warning:' "$guest_dir/qemu.log" 2>/dev/null | tail -n 5 | sed 's/^/  qemu | /' >&2 || true
   [[ $guest_problem != *pnicd* ]] || show_log pnicd.log 15
   [[ $guest_problem != *died* && $guest_problem != *time\ limit* ]] || show_log serial.log 15
   printf '  logs: %s\n' "$guest_dir" >&2

@@ -14,8 +14,11 @@
 # output as the reason, anything else failed. A test fails as well when the guest's kernel logs a bug while it runs, when
 # the guest dies, or when the device does; the tests after it get a new guest.
 
+# The tests of this runner have tests of their own for it to run (tests/lab/runner.test.sh).
+guest_tests=${LAB_GUEST_TESTS:-tests/guest}
+
 # header FILE KEY: the value of a test's header line.
-header() { sed -n "1,20s/^# $2: *//p" "$LAB_SOURCE/tests/guest/$1" | head -n 1; }
+header() { sed -n "1,20s/^# $2: *//p" "$LAB_SOURCE/$guest_tests/$1" | head -n 1; }
 
 # run_guest_tests FILTER TOPOLOGY: those whose "guest/TOPOLOGY/NAME" matches FILTER; TOPOLOGY may be empty for all.
 run_guest_tests() {
@@ -24,7 +27,7 @@ run_guest_tests() {
     [[ -z $only || $only == "$topology" ]] || continue
     shared=()
     own=()
-    for file in "$LAB_SOURCE"/tests/guest/*.test.sh; do
+    for file in "$LAB_SOURCE/$guest_tests"/*.test.sh; do
       [[ -e $file ]] || continue
       file=${file##*/}
       guest_test_selected "$file" "$topology" "$filter" || continue
@@ -63,18 +66,18 @@ guest_batch() {
 # least one out of batch_left.
 one_guest() {
   local topology=$1 file total=60 timeout before=${#batch_left[@]}
-  batch_spoiled=0
+  batch_spoiled=0 # a test was found to have broken this guest
   new_guest "test-$topology"
   for file in "${batch_left[@]}"; do
     timeout=$(header "$file" timeout)
     printf '%s %d\n' "$file" "${timeout:-60}"
     total=$((total + ${timeout:-60}))
   done >"$guest_dir/share/tests"
-  cp "$LAB_DIR/guest/tests.sh" "$guest_dir/share/job"
+  printf 'exec bash /src/lab/guest/tests.sh %q' "/src/$guest_tests" >"$guest_dir/share/job"
   : >"$guest_dir/share/progress"
   say "booting a guest: $topology, $LAB_ACCEL${VM_PNICD_ARGS:+, pnicd $VM_PNICD_ARGS}"
   exec 4>"$guest_dir/console.log"
-  boot_guest "$topology" $((total + 60))
+  boot_guest "$topology" $((total + 240))
   exec 4>&1
   watch_guest "$topology"
   if ((${#batch_left[@]} == before)); then
@@ -86,7 +89,7 @@ one_guest() {
 
 # watch_guest TOPOLOGY: follows the guest's progress file to the guest's end, with a time limit for each step.
 watch_guest() {
-  local topology=$1 line progress current='' deadline=$((SECONDS + 120)) ended=0 timeout result=''
+  local topology=$1 line progress current='' deadline=$((SECONDS + 240)) ended=0 timeout result=''
   exec {progress}<"$guest_dir/share/progress"
   while :; do
     # Alive before reading: what a guest wrote last must not be missed.
@@ -106,7 +109,8 @@ watch_guest() {
     done
     ((!ended)) || break
     if [[ -n $(guest_splats) ]]; then
-      sleep 0.5 # let the kernel finish its report
+      sleep 1 # the kernel finishes its report, and a panic ends the guest
+      kill -0 "$guest_pid" 2>/dev/null || continue
       result="the guest's kernel reported a bug"
       break
     fi
@@ -152,9 +156,11 @@ end_guest() {
     guest_verdict
   fi
   [[ -n $guest_problem ]] || return 0
-  if [[ -n $current ]]; then
+  if [[ -n $current ]] && ((batch_spoiled)); then
+    : # It began before we saw that the guest is of no more use: the next guest runs it.
+  elif [[ -n $current ]]; then
     test_result FAIL "guest/$topology/${current%.test.sh}" "$guest_problem"
-    tail -n 40 "$guest_dir/share/out/$current.log" 2>/dev/null | sed 's/^/  | /'
+    tail -n 40 "$guest_dir/share/out/$current.log" 2>/dev/null | sed 's/^/  | /' || true
     batch_left=("${batch_left[@]:1}")
   elif ((!batch_spoiled)) && [[ -s $guest_dir/share/progress ]]; then
     # After the last test, or between two. (Before the first, one_guest says it.)

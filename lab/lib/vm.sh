@@ -78,7 +78,7 @@ qemu=(
 append="console=ttyS0 loglevel=5 cryptomgr.notests=1 panic=-1 rcupdate.rcu_cpu_stall_timeout=60 lab.topology=$VM_TOPOLOGY lab.nic_domain=$topology_nic_domain"
 
 add_devices() {
-  local nic
+  local nic socket
   # Before all others: they get their address space from it.
   ((!topology_iommu)) || qemu+=(-device intel-iommu,intremap=on,caching-mode=on)
   qemu+=(
@@ -95,8 +95,8 @@ add_devices() {
     -device ivshmem-plain,memdev=shm,bus=ivshmem
   )
   for nic in "${nics[@]}"; do
-    qemu+=(-device "{\"driver\":\"vfio-user-pci\",\"bus\":\"$nic\",
-      \"socket\":{\"type\":\"unix\",\"path\":\"$sockets/$nic.sock\"}}")
+    socket="{\"type\":\"unix\",\"path\":\"$sockets/$nic.sock\"}"
+    qemu+=(-device "{\"driver\":\"vfio-user-pci\",\"bus\":\"$nic\",\"socket\":$socket}")
   done
 }
 
