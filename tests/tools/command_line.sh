@@ -32,6 +32,7 @@ expect 2 'subcommand' nonsense
 expect 2 '--nonsense' bench --nonsense
 expect 2 'expected a number' bench --size 4Q
 expect 2 'at least 1' bench --size 0
+expect 2 'at least 1' bench --size 4Q --size 0
 expect 2 'at most 1 GiB' bench --size 2G
 expect 2 'write, read or send' bench --op writ
 expect 2 'BDF:BAR' bench --target 0000:04:00.0

@@ -122,6 +122,7 @@ void add_bench_command(CLI::App& app, int& status) {
       "bench", "measure RDMA to host memory and to BARs, with the data verified");
   auto options = std::make_shared<BenchOptions>();
   auto texts = std::make_shared<Texts>();
+  bench->option_defaults()->take_last();  // so that a script's options can be overridden
   add_what(*bench, *options, *texts);
   add_how(*bench, *options, *texts);
   add_where(*bench, *options);
