@@ -104,13 +104,6 @@ Result<void> RegionCore::register_first() {
   }
 }
 
-Lease RegionCore::lease() const noexcept {
-  enter_section();
-  const RegionKeys* keys = published_.load(std::memory_order_acquire);
-  if (keys == nullptr) leave_section();
-  return Lease(keys);
-}
-
 RegionState RegionCore::state() const noexcept {
   const RegionState state = state_.load();
   if (state == RegionState::kLive && published_.load() == nullptr) return RegionState::kRevoked;

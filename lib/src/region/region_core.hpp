@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "peermr/region.hpp"
+#include "region/read_section.hpp"
 #include "region/registrar.hpp"
 #include "vfio/memory_events.hpp"
 
@@ -96,5 +97,14 @@ class RegionCore final : public MemoryObserver {
   std::vector<Held> old_;  // keys of older epochs that stay reserved
   std::uint64_t revokes_ = 0;
 };
+
+// Inline: Region::lease() is then one call.
+inline Lease RegionCore::lease() const noexcept {
+  enter_section();
+  const RegionKeys* keys = published_.load(std::memory_order_acquire);
+  if (keys == nullptr) [[unlikely]]
+    leave_section();
+  return Lease(keys);
+}
 
 }  // namespace peermr::detail
