@@ -24,9 +24,9 @@ reuse_build() {
 
 # snapshot_stage STAGE: see ensure_build.
 snapshot_stage() {
-  local dir=$LAB_CACHE/run/$$ old
-  mkdir -p "$LAB_CACHE/run"
-  for old in "$LAB_CACHE"/run/*/; do
+  local dir=$LAB_CACHE/stages/$$ old
+  mkdir -p "$LAB_CACHE/stages"
+  for old in "$LAB_CACHE"/stages/*/; do
     # Of a run that was killed.
     [[ ! -e $old ]] || remove_if_unused "${old%/}"
   done

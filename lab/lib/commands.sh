@@ -164,7 +164,7 @@ command_clean() {
   fi
   take_lock 9 "$LAB_CACHE/use.lock" -x "other runs use the cache"
   say "removing $LAB_CACHE"
-  for part in rootfs build guest run logs; do
+  for part in rootfs build guest stages logs; do
     child rm -rf --one-file-system -- "$LAB_CACHE/$part"
   done
   rm -f "$LAB_CACHE/setup.lock" "$LAB_CACHE/use.lock"
