@@ -142,7 +142,8 @@ int main(int argc, char** argv) {
   app.add_option("--log-level", level, "What to say on standard error (default: warning)")
       ->check(CLI::IsMember(levels));
   app.add_option("--spin", options.spin,
-                 "Idle looks at the doorbells before sleeping (default: 200)")
+                 "Idle looks at the doorbells before sleeping, with all cores busy (default: 20);\n"
+                 "otherwise pnicd looks for 100 us")
       ->check(CLI::Range(0u, 1000000u));
   app.add_flag("--break-fence", options.nic.break_fence,
                "For tests: INVALIDATE_MR completes 2 ms before accesses to the memory end");

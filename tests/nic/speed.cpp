@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <cstring>
+#include <thread>
 
 #include "pnicd_process.hpp"
 #include "queues.hpp"
@@ -103,6 +104,44 @@ void latency(End& a, End& b, const char* name, uint8_t opcode, std::chrono::micr
               times[times.size() * 99 / 100], static_cast<unsigned long long>(kicks));
 }
 
+/// Two ends that both poll, each waiting for the other's write: with pnicd three busy threads.
+void ping_pong(End& a, End& b) {
+  constexpr uint64_t kRounds = 1000;
+  const auto send = [](End& from, const End& to, uint64_t value) {
+    std::memcpy(from.nic.memory->at(from.bus), &value, sizeof(value));
+    auto write = request(from, to, PNIC_WQE_RDMA_WRITE, 8);
+    write.remote_addr = kIova + 4096;
+    from.qp.post(write);
+    from.qp.ring();
+    while (from.cq.poll()) {
+    }
+  };
+  const auto wait = [](End& at, uint64_t value) {
+    auto* seen = reinterpret_cast<volatile uint64_t*>(at.nic.memory->at(at.bus + 4096));
+    while (*seen != value) {
+    }
+  };
+  std::thread other([&] {
+    for (uint64_t i = 1; i <= kRounds; ++i) {
+      wait(b, i);
+      send(b, a, i);
+    }
+  });
+  std::vector<double> times;
+  for (uint64_t i = 1; i <= kRounds; ++i) {
+    const auto begin = SteadyClock::now();
+    send(a, b, i);
+    wait(a, i);
+    times.push_back(std::chrono::duration<double, std::micro>(SteadyClock::now() - begin).count() /
+                    2);
+  }
+  other.join();
+  std::sort(times.begin(), times.end());
+  std::printf("%-24s median %7.2f us   p99 %7.2f us   %llu kicks\n", "write 8, both ends poll",
+              times[times.size() / 2], times[times.size() * 99 / 100],
+              static_cast<unsigned long long>(a.nic.stat(PNIC_STAT_KICK)));
+}
+
 void measure() {
   PnicdProcess pnicd(2);
   auto memory = std::make_shared<GuestMemory>(256u << 20);
@@ -125,6 +164,7 @@ void measure() {
   using std::chrono::microseconds;
   latency(a, b, "read 8, engine awake", PNIC_WQE_RDMA_READ, microseconds(0));
   latency(a, b, "read 8, engine asleep", PNIC_WQE_RDMA_READ, microseconds(500));
+  ping_pong(a, b);
 }
 
 }  // namespace

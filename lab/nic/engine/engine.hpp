@@ -17,7 +17,7 @@ namespace peermr::nic {
 
 struct EngineOptions {
   std::vector<std::string> sockets;  // one NIC for each, LIDs 1, 2, ... in order
-  uint32_t spin = 200;               // idle looks at the doorbells before the engine sleeps
+  uint32_t spin = 20;  // idle looks at the doorbells that are always taken: SpinPolicy
   NicOptions nic;
 };
 

@@ -11,10 +11,10 @@ namespace peermr::nic {
 /// Decides how long the engine looks at idle doorbells before it sleeps.
 ///
 /// A kick goes through the VMM and costs its guest tens of microseconds: longer than a short spin
-/// lasts, so that an engine which sleeps too early is kicked for every single message. An engine
-/// that spins on a core which a guest needs is worse still: it costs that guest's whole time slice.
-/// So: always a few hundred looks; then, while there are no more runnable threads than cores, for
-/// up to 100 us. Single-threaded.
+/// lasts, so that an engine which sleeps too early is kicked for every single message. But where
+/// all cores are taken, the peer that should answer cannot run while the engine spins: each message
+/// then takes as long as the spin. So: always a few looks, which take some microseconds; then,
+/// while there are no more runnable threads than cores, for up to 100 us. Single-threaded.
 class SpinPolicy {
  public:
   /// `looks`: the number of fruitless looks that are always taken.
