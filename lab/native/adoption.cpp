@@ -3,6 +3,8 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -13,6 +15,14 @@
 #include <cstdlib>
 #include <system_error>
 #include <thread>
+
+// Debian 12's headers are older than the kernels that it runs on.
+#ifndef UFFD_USER_MODE_ONLY
+#define UFFD_USER_MODE_ONLY 1
+#endif
+#ifndef UFFD_FEATURE_WP_UNPOPULATED
+#define UFFD_FEATURE_WP_UNPOPULATED (1 << 13)
+#endif
 
 namespace peermr::native {
 
@@ -31,11 +41,39 @@ int copy_to_file(uintptr_t start, size_t length, int fd) {
   return 0;
 }
 
-// Puts the file's pages, with the memory's present content, in the place of the memory.
+// Stops other threads that write to a range until it goes out of scope, as long as the kernel has
+// userfaultfd with write protection; elsewhere it does nothing.
+class WriteStop {
+ public:
+  WriteStop(uintptr_t start, size_t length) {
+    UniqueFd fd(static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY)));
+    uffdio_api api{};
+    api.api = UFFD_API;
+    api.features = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_UNPOPULATED;
+    if (!fd || ::ioctl(fd.get(), UFFDIO_API, &api) != 0) return;
+    uffdio_register area{};
+    area.range.start = start;
+    area.range.len = length;
+    area.mode = UFFDIO_REGISTER_MODE_WP;
+    if (::ioctl(fd.get(), UFFDIO_REGISTER, &area) != 0) return;
+    uffdio_writeprotect protect{};
+    protect.range = area.range;
+    protect.mode = UFFDIO_WRITEPROTECT_MODE_WP;
+    if (::ioctl(fd.get(), UFFDIO_WRITEPROTECT, &protect) == 0) uffd_ = std::move(fd);
+  }
+
+ private:
+  UniqueFd uffd_;  // closing it lets the writers go on
+};
+
+// Puts the file's pages, with the memory's present content, in the place of the memory. Between the
+// stop and the map nothing but system calls: this thread would wait for itself.
 int replace_by_file(uintptr_t start, size_t length, int prot, int fd) {
+  const WriteStop stop(start, length);
   if (const int error = copy_to_file(start, length, fd)) return error;
-  void* const at = reinterpret_cast<void*>(start);
-  return ::mmap(at, length, prot, MAP_SHARED | MAP_FIXED, fd, 0) == at ? 0 : errno;
+  // Not mmap(): ThreadSanitizer would take it for a write to everything in the pages.
+  const long at = ::syscall(SYS_mmap, start, length, prot, MAP_SHARED | MAP_FIXED, fd, 0);
+  return at == static_cast<long>(start) ? 0 : errno;
 }
 
 // A caller may register a buffer of its stack, whose pages hold the frames of this very call: what

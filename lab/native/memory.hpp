@@ -39,7 +39,8 @@ using Pinned = std::vector<Piece>;
 ///
 /// Private memory is *adopted*: copied to an anonymous file that is then mapped, shared, at the same
 /// address. What the double cannot do as a kernel would:
-///  - another thread that writes to the same pages while they are adopted loses what it wrote;
+///  - without userfaultfd, another thread that writes to pages while they are adopted loses what it
+///    wrote;
 ///  - after fork(2) parent and child share adopted pages;
 ///  - growing an adopted block in place (mremap, as realloc does with large blocks) gives pages
 ///    without memory behind them.
