@@ -7,7 +7,7 @@ bench_topologies=(switch root-ports)
 bench_time_limit=360
 
 command_bench() {
-  local json='' topology measured=() args=()
+  local json='' topology measured=() args=() build=run
   while (($#)); do
     case $1 in
       --json) need_value "$1" $# && json=$2 && shift ;;
@@ -17,13 +17,14 @@ command_bench() {
         args+=(--compare rxe)
         shift
         ;;
+      --no-build) build=nothing ;;
       *) args+=("$1") ;;
     esac
     shift
   done
   [[ -z $json ]] || check_writable "$json"
   begin
-  prepare_all run
+  prepare_all "$build"
   for topology in "${bench_topologies[@]}"; do
     measure_in "$topology" "${args[@]}"
     measured+=("$guest_dir/share/bench.json")

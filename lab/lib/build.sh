@@ -15,11 +15,16 @@ ensure_build() {
   snapshot_stage "$stage"
 }
 
-# reuse_build: the same without building.
+# reuse_build: the same without building, from what there is most of.
 reuse_build() {
   set_build_dir
-  [[ -d $LAB_BUILD/stage ]] || die "nothing has been built yet: $LAB_COMMAND_LINE build"
-  snapshot_stage stage
+  if [[ -d $LAB_BUILD/stage ]]; then
+    snapshot_stage stage
+  elif [[ -d $LAB_BUILD/stage-run ]]; then
+    snapshot_stage stage-run
+  else
+    die "nothing has been built yet: $LAB_COMMAND_LINE build"
+  fi
 }
 
 # snapshot_stage STAGE: see ensure_build.

@@ -85,17 +85,18 @@ check_filter() {
 }
 
 command_shell() {
-  local topology=switch
+  local topology=switch build=guest
   while (($#)); do
     case $1 in
       --topology) need_value "$1" $# && need_topology "$2" && topology=$2 && shift ;;
+      --no-build) build=nothing ;;
       *) usage_error "shell: unknown argument '$1'" ;;
     esac
     shift
   done
   [[ -t 0 && -t 1 ]] || usage_error "shell wants a terminal; for scripts there is exec"
   begin
-  prepare_all guest
+  prepare_all "$build"
   new_guest shell
   cp "$LAB_DIR/guest/shell.sh" "$guest_dir/share/job"
   printf '%s %s\n' "$(stty size)" "${TERM:-vt100}" >"$guest_dir/share/interactive"

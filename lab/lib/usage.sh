@@ -78,24 +78,26 @@ END
 
 usage_bench() {
   cat <<END
-Usage: $LAB_COMMAND_LINE bench [--json FILE] [--compare rxe] [ARGUMENTS]
+Usage: $LAB_COMMAND_LINE bench [OPTIONS] [ARGUMENTS]
 
 Boots a guest for each path, moves data by RDMA into and out of the BAR of a device
 that userspace owns through VFIO, verifies every byte, and prints one table.
   --json FILE      the same figures as JSON
   --compare rxe    also measure the kernel's software RDMA in the same guests
+  --no-build       use what was built last
   ARGUMENTS        passed on to 'peermr bench' in the guest
 END
 }
 
 usage_shell() {
   cat <<END
-Usage: $LAB_COMMAND_LINE shell [--topology NAME]
+Usage: $LAB_COMMAND_LINE shell [OPTIONS]
 
 A root shell in a guest, with drivers loaded, devices bound and stock RDMA tools on
 the path. /etc/lab.env says which device is which, /src is this checkout, /share is
 handed back. Leave it with exit.
   --topology NAME   default: switch
+  --no-build        use what was built last
 END
 }
 
