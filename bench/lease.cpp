@@ -18,7 +18,8 @@ const peermr::Region* g_region = nullptr;
 void lease(benchmark::State& state) {
   for (auto _ : state) {
     const auto keys = g_region->lease();
-    benchmark::DoNotOptimize(keys->rkey);
+    peermr::Rkey rkey = keys->rkey;
+    benchmark::DoNotOptimize(rkey);
   }
 }
 BENCHMARK(lease)->ThreadRange(1, 8)->UseRealTime();
@@ -27,13 +28,17 @@ void nested_lease(benchmark::State& state) {
   const auto outer = g_region->lease();
   for (auto _ : state) {
     const auto keys = g_region->lease();
-    benchmark::DoNotOptimize(keys->rkey);
+    peermr::Rkey rkey = keys->rkey;
+    benchmark::DoNotOptimize(rkey);
   }
 }
 BENCHMARK(nested_lease);
 
 void copy_of_the_keys(benchmark::State& state) {
-  for (auto _ : state) benchmark::DoNotOptimize(g_region->keys());
+  for (auto _ : state) {
+    auto keys = g_region->keys();
+    benchmark::DoNotOptimize(keys);
+  }
 }
 BENCHMARK(copy_of_the_keys);
 
