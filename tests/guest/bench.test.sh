@@ -61,6 +61,7 @@ import mmap, sys, time
 with open(sys.argv[1], "r+b") as file:
     bar = mmap.mmap(file.fileno(), 4096)
     value = 0
+    open("poking", "w").close()
     while True:
         value = value + 1 & 255
         bar[1010] = value
@@ -68,6 +69,10 @@ with open(sys.argv[1], "r+b") as file:
 END
 python3 poke.py "/sys/bus/pci/devices/$LAB_IVSHMEM/resource$LAB_IVSHMEM_BAR" &
 poker=$!
+for ((tries = 0; tries < 300; tries++)); do
+  [[ ! -e poking ]] || break
+  sleep 0.1
+done
 peermr bench --duration 0.3 --size 1000 --op write --target "$LAB_IVSHMEM:$LAB_IVSHMEM_BAR:0+8M" --json wrong.json >out 2>&1
 status=$?
 kill "$poker" || fail "nobody wrote to the BAR"
