@@ -3,7 +3,7 @@
 #
 # peermr bench runs over stock rxe too, and compares with it in the same run.
 # topology: switch
-# timeout: 120
+# timeout: 180
 set -uo pipefail
 
 fail() {

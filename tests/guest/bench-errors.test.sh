@@ -3,7 +3,7 @@
 #
 # What cannot be measured is refused with one line that names the object and the remedy, and a status other than 0.
 # topology: switch
-# timeout: 60
+# timeout: 120
 set -uo pipefail
 failures=0
 

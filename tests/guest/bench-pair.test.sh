@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# peermr bench between two processes: verified rows over a unix and an internet socket, and peers that talk nonsense,
-# are silent or go away end with an error, not with a hang.
+# peermr bench between two processes: verified rows over a unix and an internet socket; wrong data is found; peers that
+# talk nonsense, are silent or go away end with an error, not with a hang.
 # topology: switch
-# timeout: 90
+# timeout: 120
 set -uo pipefail
 
 fail() {
@@ -51,6 +51,43 @@ listen 127.0.0.1:0 --target host
 peermr bench --connect "$(sed -n 's/^listening on \([^ ]*\) .*/\1/p' listen.out)" --device pnic0 --size 64K \
   --duration 0.05 >connect.out 2>&1 || fail "over TCP: the initiator's status is $?"
 ended || fail "over TCP: the listener's status is $?"
+
+# Wrong data is found: between the two, somebody changes what the target should hold, so that a read brings other bytes
+# than it should, and what a write should have left.
+cat >forge.py <<'END'
+import json, socket, sys, threading
+door = socket.socket(socket.AF_UNIX)
+door.bind("forged")
+door.listen(1)
+print("ready", flush=True)
+client = door.accept()[0]
+server = socket.socket(socket.AF_UNIX)
+server.connect("socket")
+def back():
+    while data := server.recv(65536):
+        client.sendall(data)
+threading.Thread(target=back, daemon=True).start()
+for line in client.makefile():
+    message = json.loads(line)
+    if message["type"] == "verify" or message.get("pattern"):
+        message["seed"] ^= 1
+    server.sendall(json.dumps(message).encode() + b"\n")
+END
+for operation in write read; do
+  listen unix:socket --target "$bar"
+  rm -f forged
+  python3 forge.py >forge.out 2>&1 &
+  for ((tries = 0; tries < 200; tries++)); do
+    ! grep -q ready forge.out || break
+    sleep 0.1
+  done
+  peermr bench --connect unix:forged --device pnic0 --op "$operation" --size 4K --duration 0.05 --json wrong.json \
+    >connect.out 2>&1
+  [[ $? == 1 ]] || fail "$operation of wrong data: the status should be 1"
+  ended || fail "$operation of wrong data: the listener's status is $?"
+  grep -q 'MISMATCH at offset 0x0' connect.out || fail "$operation of wrong data: the table does not say so"
+  grep -q '"verified": false' wrong.json || fail "$operation of wrong data: the JSON says that it was verified"
+done
 
 # What a peer may say: nonsense, another version, a queue pair or slots that cannot be, half a line and its end.
 cat >say.py <<'END'

@@ -4,7 +4,7 @@
 # ^C in the middle of a benchmark: it ends at once and in order, with status 1, without a probe left behind, and the
 # devices can be used again. A target that goes away ends in an error that names the queue pair.
 # topology: switch
-# timeout: 90
+# timeout: 120
 set -uo pipefail
 
 fail() {

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # peermr bench moves data into and out of both BAR devices over the topology's path, verified, as predicted and as the
-# kernel says; it puts the BAR's content back, leaves no probe behind, and finds wrong data.
+# kernel says; it puts the BAR's content back and leaves no probe behind.
 # topology: switch root-ports
-# timeout: 90
+# timeout: 120
 set -uo pipefail
 
 fail() {
@@ -54,29 +54,4 @@ bar_is_untouched || fail "the BAR's content was not put back"
 peermr bench --no-restore --duration 0.02 --latency-samples 20 --size 4K --op write \
   --target "$LAB_IVSHMEM:$LAB_IVSHMEM_BAR:0+8M" >out 2>&1 || fail "--no-restore: status $?"
 ! bar_is_untouched || fail "--no-restore did put the content back, or nothing was written"
-
-# Somebody else writes a byte after the first message all the while: the row is wrong, and says where.
-cat >poke.py <<'END'
-import mmap, sys, time
-with open(sys.argv[1], "r+b") as file:
-    bar = mmap.mmap(file.fileno(), 4096)
-    value = 0
-    open("poking", "w").close()
-    while True:
-        value = value + 1 & 255
-        bar[1010] = value
-        time.sleep(0.001)
-END
-python3 poke.py "/sys/bus/pci/devices/$LAB_IVSHMEM/resource$LAB_IVSHMEM_BAR" &
-poker=$!
-for ((tries = 0; tries < 300; tries++)); do
-  [[ ! -e poking ]] || break
-  sleep 0.1
-done
-peermr bench --duration 0.3 --size 1000 --op write --target "$LAB_IVSHMEM:$LAB_IVSHMEM_BAR:0+8M" --json wrong.json >out 2>&1
-status=$?
-kill "$poker" || fail "nobody wrote to the BAR"
-[[ $status == 1 ]] || fail "wrong data: the status is $status"
-grep -q 'MISMATCH at offset 0x3f2' out || fail "wrong data: the table does not say where"
-grep -q '"verified": false' wrong.json || fail "wrong data: the JSON says that it was verified"
 exit 0
