@@ -26,5 +26,6 @@ while (($#)); do
   shift
 done
 
-exec peermr bench --label "$LAB_TOPOLOGY" --kernel-verdict --repeat 3 --duration 0.25 --json /share/bench.json \
+# A span of 1 MiB is what the device's own copy works on, and perftest too.
+exec peermr bench --label "$LAB_TOPOLOGY" --kernel-verdict --repeat 3 --duration 0.25 --span 1M --json /share/bench.json \
   --target host --target "$LAB_NVME:$LAB_PMR_BAR:0+16M" --target "$LAB_IVSHMEM:$LAB_IVSHMEM_BAR:0+16M" "${args[@]}"
