@@ -6,9 +6,10 @@
 set -euo pipefail
 
 # The peer to compare with: stock rxe needs an Ethernet device with an address, and a dummy will do for loopback.
+# With jumbo frames, so that its MTU is 4096 too.
 make_rxe() {
   modprobe -a dummy rdma_rxe
-  ip link add rxe-eth type dummy
+  ip link add rxe-eth mtu 9000 type dummy
   ip address add 192.0.2.1/24 dev rxe-eth
   ip link set rxe-eth up
   rdma link add rxe0 type rxe netdev rxe-eth
