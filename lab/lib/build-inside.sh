@@ -29,22 +29,21 @@ configure() {
     -DPEERMR_RDMA_CORE_SOURCE=/usr/src/rdma-core "${options[@]}"
 }
 
-# Kbuild writes beside the sources: it works on a copy, made anew only when something changed, so that an unchanged
-# module costs nothing.
+# Kbuild writes beside the sources: it works on a copy, made anew when a file came or went and otherwise brought up to
+# date, so that what did not change is not compiled again.
 build_modules() {
-  local sum dir
+  local list sum
   [[ -d /src/kernel ]] || return 0
-  sum=$(cd /src/kernel && find . -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum)
-  if [[ $sum != "$(cat /build/kernel.sum 2>/dev/null)" || ! -d /build/kernel ]]; then
-    rm -rf /build/kernel /build/kernel.sum
-    cp -a /src/kernel /build/kernel
-    for dir in /build/kernel/*/; do
-      [[ -e $dir/Kbuild || -e $dir/Makefile ]] || continue
-      echo "module: $dir"
-      make -C "$headers" M="${dir%/}" -j"$(nproc)" W=1 modules
-    done
-    echo "$sum" >/build/kernel.sum
+  list=$(cd /src/kernel && find . -type f | sort)
+  sum=$(cd /src/kernel && xargs -d '\n' sha256sum <<<"$list")
+  [[ $sum != "$(cat /build/kernel.sum 2>/dev/null)" || ! -d /build/kernel ]] || return 0
+  if [[ $list != "$(cut -c67- /build/kernel.sum 2>/dev/null)" || ! -d /build/kernel ]]; then
+    rm -rf /build/kernel
   fi
+  rm -f /build/kernel.sum
+  cp -a -u -T /src/kernel /build/kernel
+  make -C "$headers" M=/build/kernel -j"$(nproc)" W=1 modules
+  echo "$sum" >/build/kernel.sum
 }
 
 # A guest without its tools would fail in strange ways: what is missing must be said here.
