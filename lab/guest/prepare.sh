@@ -68,8 +68,7 @@ bind_to_vfio() {
 }
 
 load_drivers() {
-  modprobe -a vfio-pci ib_uverbs
-  insmod "/usr/lib/modules/$(uname -r)/updates/pnic.ko"
+  modprobe -a vfio-pci ib_uverbs pnic
 }
 
 topology=$(option topology)

@@ -61,6 +61,33 @@ build_programs() {
   ninja -C /build/cmake -j "$(nproc)" "${targets[@]}"
 }
 
+# What modprobe looks things up in, for our modules and the stock ones together. Reading all of those takes ten seconds, so
+# it is done only when something changes that the index says of ours.
+index_modules() {
+  local module about base=/tmp/modules
+  about=$(
+    echo "$kernel"
+    for module in /build/kernel/*/*.ko; do
+      echo "$module"
+      modinfo -F depends -k "$kernel" "$module"
+      modinfo -F alias -k "$kernel" "$module"
+      modinfo -F softdep -k "$kernel" "$module"
+    done
+  )
+  [[ $about != "$(cat /build/modules/about 2>/dev/null)" ]] || return 0
+  rm -rf /build/modules
+  # One tree of both; depmod follows no links. The mounts go with our namespace.
+  mkdir -p /build/modules "$base/usr/lib/modules/$kernel"/{kernel,updates}
+  ln -s usr/lib "$base/lib"
+  cp "/usr/lib/modules/$kernel"/modules.{order,builtin,builtin.modinfo} "$base/usr/lib/modules/$kernel/"
+  mount --bind "/usr/lib/modules/$kernel/kernel" "$base/usr/lib/modules/$kernel/kernel"
+  cp /build/kernel/*/*.ko "$base/usr/lib/modules/$kernel/updates/"
+  depmod -b "$base" "$kernel"
+  cp "$base/usr/lib/modules/$kernel"/modules.* /build/modules/
+  umount "$base/usr/lib/modules/$kernel/kernel"
+  echo "$about" >/build/modules/about
+}
+
 install_stage() {
   local folder module
   rm -rf "$stage"
@@ -71,6 +98,7 @@ install_stage() {
   for module in /build/kernel/*/*.ko; do
     cp "$module" "$stage/usr/lib/modules/$kernel/updates/"
   done
+  cp /build/modules/modules.* "$stage/usr/lib/modules/$kernel/"
 }
 
 # Other options than last time: CMake itself notices only its own files.
@@ -80,4 +108,5 @@ fi
 cp "$0" /build/configured-by
 build_programs
 build_modules
+index_modules
 install_stage
