@@ -78,10 +78,11 @@ set_watchdogs
 mapfile -t nics < <(by_id 1234:504e)
 nvme=$(by_id 1b36:0010)
 ivshmem=$(by_id 1af4:1110)
+mapfile -t memories < <(by_id 1234:504f)
 set_nic_domain
 [[ -z $nvme ]] || enable_pmr "$nvme"
 load_drivers
-for device in $nvme $ivshmem; do
+for device in $nvme $ivshmem "${memories[@]}"; do
   bind_to_vfio "$device"
 done
 
@@ -93,4 +94,8 @@ LAB_NVME=$nvme
 LAB_PMR_BAR=4
 LAB_IVSHMEM=$ivshmem
 LAB_IVSHMEM_BAR=2
+LAB_MEM0=${memories[0]:-}
+LAB_MEM1=${memories[1]:-}
+LAB_MEM_BAR=2
+LAB_MEM_BAR2=4
 END

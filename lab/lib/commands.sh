@@ -110,6 +110,8 @@ command_shell() {
 command_exec() {
   local topology=switch timeout=300 share='' build=guest
   VM_PNICD_ARGS=
+  VM_MEMORY=
+  VM_MONITOR=
   while (($#)); do
     case $1 in
       --topology) need_value "$1" $# && need_topology "$2" && topology=$2 && shift ;;
@@ -121,6 +123,8 @@ command_exec() {
         ;;
       --share) need_value "$1" $# && share=$2 && shift ;;
       --pnicd-args) need_value "$1" $# && VM_PNICD_ARGS=$2 && shift ;;
+      --memory) need_value "$1" $# && VM_MEMORY=$2 && shift ;;
+      --monitor) VM_MONITOR=1 ;;
       --no-build) build=nothing ;;
       --) shift && break ;;
       -*) usage_error "exec: unknown option '$1'" ;;

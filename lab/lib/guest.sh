@@ -70,12 +70,13 @@ new_guest() {
 }
 
 # boot_guest TOPOLOGY TIMEOUT: starts the guest of new_guest in the background, with fd 3 as its terminal's input and
-# fd 4 as its output; sets guest_pid. VM_PNICD_ARGS and VM_PROBE pass on to vm.sh.
+# fd 4 as its output; sets guest_pid. VM_PNICD_ARGS, VM_MEMORY, VM_MONITOR and VM_PROBE pass on to vm.sh.
 boot_guest() {
   local stage=${LAB_STAGE:-$guest_dir/share}
   in_rootfs "$LAB_IMAGE" /lab/image ro "$stage" /lab/guest/stage ro "$LAB_SOURCE" /lab/guest/src ro \
     "$guest_dir" /lab/run rw -- env VM_TOPOLOGY="$1" VM_TIMEOUT="$2" VM_ACCEL="$LAB_ACCEL" \
-    VM_PNICD_ARGS="${VM_PNICD_ARGS:-}" VM_PROBE="${VM_PROBE:-}" \
+    VM_PNICD_ARGS="${VM_PNICD_ARGS:-}" VM_MEMORY="${VM_MEMORY:-}" VM_MONITOR="${VM_MONITOR:-}" \
+    VM_PROBE="${VM_PROBE:-}" \
     bash /lab/guest/src/lab/lib/vm.sh <&"${guest_input:-5}" >&4 &
   guest_pid=$!
   lab_children+=("$guest_pid")

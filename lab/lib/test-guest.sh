@@ -8,6 +8,7 @@
 #   # timeout: 60                   seconds, after which it is killed and has failed (default: 60)
 #   # boot: own                     not in the guest that others share
 #   # pnicd: --break-fence          more arguments for the device; implies a guest of its own
+#   # memory: 16G                   size of the first memory device's BAR 2 (default: 64M); a guest of its own
 #
 # A test starts in an empty directory, with the variables of /etc/lab.env (guest/prepare.sh); /src is the checkout,
 # programs built for tests are in /usr/libexec/peermr/tests. Its exit status: 0 passed, 77 skipped with the last line of
@@ -22,7 +23,7 @@ header() { sed -n "1,20s/^# $2: *//p" "$LAB_SOURCE/$guest_tests/$1" | head -n 1;
 
 # run_guest_tests FILTER TOPOLOGY: those whose "guest/TOPOLOGY/NAME" matches FILTER; TOPOLOGY may be empty for all.
 run_guest_tests() {
-  local filter=$1 only=$2 topology file shared own pnicd
+  local filter=$1 only=$2 topology file shared own
   for topology in $(topologies); do
     [[ -z $only || $only == "$topology" ]] || continue
     shared=()
@@ -31,16 +32,15 @@ run_guest_tests() {
       [[ -e $file ]] || continue
       file=${file##*/}
       guest_test_selected "$file" "$topology" "$filter" || continue
-      if [[ $(header "$file" boot) == own || -n $(header "$file" pnicd) ]]; then
+      if [[ $(header "$file" boot) == own || -n $(header "$file" pnicd)$(header "$file" memory) ]]; then
         own+=("$file")
       else
         shared+=("$file")
       fi
     done
-    guest_batch "$topology" "" "${shared[@]}"
+    guest_batch "$topology" "" "" "${shared[@]}"
     for file in "${own[@]}"; do
-      pnicd=$(header "$file" pnicd)
-      guest_batch "$topology" "$pnicd" "$file"
+      guest_batch "$topology" "$(header "$file" pnicd)" "$(header "$file" memory)" "$file"
     done
   done
 }
@@ -52,10 +52,11 @@ guest_test_selected() {
   [[ -z $filter || guest/$topology/${file%.test.sh} =~ $filter ]]
 }
 
-# guest_batch TOPOLOGY PNICD-ARGUMENTS FILE...: runs the tests in as few guests as it takes.
+# guest_batch TOPOLOGY PNICD-ARGUMENTS MEMORY FILE...: runs the tests in as few guests as it takes. They may talk to their
+# emulator's monitor.
 guest_batch() {
-  local topology=$1 VM_PNICD_ARGS=$2
-  shift 2
+  local topology=$1 VM_PNICD_ARGS=$2 VM_MEMORY=$3 VM_MONITOR=1
+  shift 3
   batch_left=("$@")
   while ((${#batch_left[@]})); do
     one_guest "$topology"
@@ -75,7 +76,7 @@ one_guest() {
   done >"$guest_dir/share/tests"
   printf 'exec bash /src/lab/guest/tests.sh %q' "/src/$guest_tests" >"$guest_dir/share/job"
   : >"$guest_dir/share/progress"
-  say "booting a guest: $topology, $LAB_ACCEL${VM_PNICD_ARGS:+, pnicd $VM_PNICD_ARGS}"
+  say "booting a guest: $topology, $LAB_ACCEL${VM_PNICD_ARGS:+, pnicd $VM_PNICD_ARGS}${VM_MEMORY:+, memory $VM_MEMORY}"
   exec 4>"$guest_dir/console.log"
   boot_guest "$topology" $((total + 240))
   exec 4>&1

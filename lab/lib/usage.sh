@@ -111,6 +111,8 @@ the guest died, hung, or its kernel reported a bug. /src is this checkout.
   --timeout SECONDS     for the whole guest; default 300
   --share DIR           copy what COMMAND leaves in /share to DIR
   --pnicd-args ARGS     more arguments for the emulated NICs
+  --memory SIZE         of the first memory device's BAR 2; default 64M
+  --monitor             let the guest talk to its emulator (tests/guest/lib/qmp.py)
   --no-build            use what was built last
 END
 }

@@ -5,7 +5,8 @@
 #   /lab/image                   kernel, initramfs and root, of guest-image.sh
 #   /lab/guest/{stage,src}       what else the guest sees, read-only
 #   /lab/run                     logs, and share/, which the guest may write
-# Environment: VM_TOPOLOGY, VM_ACCEL, VM_TIMEOUT (seconds, 0: none), VM_PNICD_ARGS, VM_PROBE (1: boot only).
+# Environment: VM_TOPOLOGY, VM_ACCEL, VM_TIMEOUT (seconds, 0: none), VM_PNICD_ARGS, VM_MEMORY (size of the first memory
+# device's BAR), VM_MONITOR (1: the guest can talk to QEMU's monitor), VM_PROBE (1: boot only).
 # Leaves QEMU's exit status in /lab/run/qemu-status and the device's in /lab/run/pnicd-status.
 set -uo pipefail
 
@@ -21,10 +22,12 @@ start_nics() {
   for nic in "${nics[@]}"; do
     args+=(--socket "$sockets/$nic.sock")
   done
+  args+=(--memory-device "$sockets/mem0.sock,size=${VM_MEMORY:-64M}")
+  args+=(--memory-device "$sockets/mem1.sock,size=64M,volatile")
   # shellcheck disable=SC2086 # several arguments on purpose
   "$pnicd" "${args[@]}" ${VM_PNICD_ARGS:-} >/lab/run/pnicd.log 2>&1 </dev/null &
   pnicd_pid=$!
-  for nic in "${nics[@]}"; do
+  for nic in "${nics[@]}" mem0 mem1; do
     until [[ -S $sockets/$nic.sock ]]; do
       kill -0 "$pnicd_pid" 2>/dev/null && ((tries++ < 200)) || return 1
       sleep 0.05
@@ -78,8 +81,22 @@ qemu=(
 # no_timer_check, as kernels under KVM do by themselves: on a busy host an emulated timer can be too late for the check.
 append="console=ttyS0 loglevel=5 no_timer_check cryptomgr.notests=1 panic=-1 rcupdate.rcu_cpu_stall_timeout=60 lab.topology=$VM_TOPOLOGY lab.nic_domain=$topology_nic_domain"
 
+# vfio_user ID SOCKET BUS [MORE]: a device of pnicd's; MORE is JSON.
+vfio_user() {
+  local socket="{\"type\":\"unix\",\"path\":\"$sockets/$2.sock\"}"
+  qemu+=(-device "{\"driver\":\"vfio-user-pci\",\"id\":\"$1\",\"bus\":\"$3\",\"socket\":$socket${4:+,$4}}")
+}
+
+# A port of the guest leads to QEMU's own monitor.
+add_monitor() {
+  qemu+=(
+    -chardev "socket,id=monitor,path=$sockets/monitor.sock,server=on,wait=off" -mon chardev=monitor,mode=control
+    -chardev "socket,id=to-monitor,path=$sockets/monitor.sock" -device virtserialport,chardev=to-monitor,name=monitor
+  )
+}
+
 add_devices() {
-  local nic socket
+  local nic
   # Before all others: they get their address space from it.
   ((!topology_iommu)) || qemu+=(-device intel-iommu,intremap=on,caching-mode=on)
   qemu+=(
@@ -91,14 +108,17 @@ add_devices() {
     -device virtio-serial-pci -chardev stdio,id=console,signal=off -device virtconsole,chardev=console
     "${topology_ports[@]}"
     -object memory-backend-memfd,id=pmr,size=64M,share=on
-    -device nvme,serial=lab,pmrdev=pmr,bus=nvme
+    -device nvme,id=lab-nvme,serial=lab,pmrdev=pmr,bus=nvme
     -object memory-backend-memfd,id=shm,size=64M,share=on
-    -device ivshmem-plain,memdev=shm,bus=ivshmem
+    -device ivshmem-plain,id=lab-ivshmem,memdev=shm,bus=ivshmem
   )
   for nic in "${nics[@]}"; do
-    socket="{\"type\":\"unix\",\"path\":\"$sockets/$nic.sock\"}"
-    qemu+=(-device "{\"driver\":\"vfio-user-pci\",\"bus\":\"$nic\",\"socket\":$socket}")
+    vfio_user "lab-$nic" "$nic" "$nic"
   done
+  # Two functions of one device: what resets one of them through their port resets both.
+  vfio_user lab-mem0 mem0 mem '"addr":"0.0","multifunction":true'
+  vfio_user lab-mem1 mem1 mem '"addr":"0.1"'
+  [[ ${VM_MONITOR:-} != 1 ]] || add_monitor
 }
 
 pnicd_pid=

@@ -14,12 +14,17 @@
 #include <csignal>
 #include <cstdio>
 #include <map>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "base/log.hpp"
 #include "engine.hpp"
 #include "in_process_wire.hpp"
+#include "memory_device.hpp"
+#include "memory_options.hpp"
 #include "pnicd_version.hpp"
+#include "server.hpp"
 
 namespace {
 
@@ -40,6 +45,9 @@ With QEMU 10.1 or newer, guest memory must be a shared memfd:
     -object memory-backend-memfd,id=ram,size=2G,share=on \
     -device '{"driver":"vfio-user-pci","socket":{"type":"unix","path":"/tmp/nic0"}}' \
     -device '{"driver":"vfio-user-pci","socket":{"type":"unix","path":"/tmp/nic1"}}' ...
+
+Each --memory-device is one more device (PCI 1234:504f): memory behind BARs, without a way to the wire.
+SIZE is that of BAR 2; volatile memory is cleared by a reset. docs/memory-device.md describes it.
 
 A device serves one client at a time, and a new one when that has gone. pnicd runs in the foreground, on
 one thread, until SIGTERM or SIGINT; it needs no privileges. Who may connect to a socket (mode 0600) may
@@ -99,7 +107,21 @@ void raise_open_file_limit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-int serve(const EngineOptions& options) {
+/// A memory device with its socket. The server goes first: it uses the device.
+struct ServedMemory {
+  std::unique_ptr<MemoryDevice> device;
+  std::unique_ptr<Server> server;
+
+  static Result<ServedMemory> create(const MemoryDeviceOptions& options, EventLoop& loop) {
+    auto device = MemoryDevice::create(options);
+    if (!device) return std::move(device).error();
+    auto server = Server::listen(options.socket, **device, loop);
+    if (!server) return std::move(server).error();
+    return ServedMemory{*std::move(device), *std::move(server)};
+  }
+};
+
+int serve(const EngineOptions& options, const std::vector<MemoryDeviceOptions>& memories) {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
@@ -116,10 +138,16 @@ int serve(const EngineOptions& options) {
   InProcessWire wire;
   auto engine = Engine::create(options, wire);
   if (!engine) return fail(engine.error());
+  std::vector<ServedMemory> served;
+  for (const MemoryDeviceOptions& memory : memories) {
+    auto created = ServedMemory::create(memory, (*engine)->loop());
+    if (!created) return fail(created.error());
+    served.push_back(*std::move(created));
+  }
   SignalHandler handler(signal_fd.get(), **engine);
   if (auto added = (*engine)->loop().add(signal_fd.get(), /*EPOLLIN*/ 1, &handler); !added)
     return fail(added.error());
-  log(LogLevel::kInfo, "pnicd: {} devices ready", options.sockets.size());
+  log(LogLevel::kInfo, "pnicd: {} devices ready", options.sockets.size() + memories.size());
   (*engine)->run();
   return 0;
 }
@@ -128,6 +156,7 @@ int serve(const EngineOptions& options) {
 
 int main(int argc, char** argv) {
   EngineOptions options;
+  std::vector<std::string> memory_texts;
   std::string level = "warning";
   const std::map<std::string, LogLevel> levels = {
       {"trace", LogLevel::kTrace},     {"debug", LogLevel::kDebug}, {"info", LogLevel::kInfo},
@@ -139,6 +168,10 @@ int main(int argc, char** argv) {
       ->required()
       ->allow_extra_args(false)
       ->type_name("PATH");
+  app.add_option("--memory-device", memory_texts,
+                 "Socket, BAR size and kind of a memory device; may be given several times")
+      ->allow_extra_args(false)
+      ->type_name("PATH[,size=SIZE][,volatile]");
   app.add_option("--log-level", level, "What to say on standard error (default: warning)")
       ->check(CLI::IsMember(levels));
   app.add_option("--spin", options.spin,
@@ -153,10 +186,19 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  if (options.sockets.size() > 64) {
+  std::vector<MemoryDeviceOptions> memories;
+  for (const std::string& text : memory_texts) {
+    auto memory = parse_memory_device(text);
+    if (!memory) {
+      fail(memory.error());
+      return 2;
+    }
+    memories.push_back(*std::move(memory));
+  }
+  if (options.sockets.size() + memories.size() > 64) {
     std::fprintf(stderr, "pnicd: at most 64 devices\n");
     return 2;
   }
   set_log_level(levels.at(level));
-  return serve(options);
+  return serve(options, memories);
 }

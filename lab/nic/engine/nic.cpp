@@ -37,6 +37,7 @@ PciIdentity identity() {
   pci.class_code = PNIC_PCI_CLASS;
   pci.bars[0] = {PNIC_BAR_REGS_SIZE, false};
   pci.bars[1] = {PNIC_BAR_DOORBELL_SIZE, true};
+  pci.express_flr = true;
   pci.msix_vectors = PNIC_NUM_VECTORS;
   pci.msix_table_bar = PNIC_BAR_REGS;
   pci.msix_table_offset = PNIC_MSIX_TABLE_OFFSET;
@@ -172,7 +173,7 @@ void Nic::on_pci_state_changed() {
   core_.dma_allowed = config_.bus_master() && config_.in_d0();
 }
 
-void Nic::on_function_reset() {
+void Nic::on_function_reset(FunctionReset) {
   reset_function();
 }
 

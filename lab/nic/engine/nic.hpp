@@ -73,7 +73,7 @@ class Nic final : public VfioUserDevice, public WirePort, private PciConfigListe
 
   // PciConfigListener
   void on_pci_state_changed() override;
-  void on_function_reset() override;
+  void on_function_reset(FunctionReset how) override;
 
   void reset_function() noexcept;
   void describe_regions();

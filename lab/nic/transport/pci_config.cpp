@@ -20,7 +20,10 @@ constexpr uint16_t kDevCtlWritable = PCI_EXP_DEVCTL_CERE | PCI_EXP_DEVCTL_NFERE 
 }  // namespace
 
 PciConfigSpace::PciConfigSpace(const PciIdentity& identity, PciConfigListener& listener)
-    : listener_(listener) {
+    : listener_(listener),
+      last_link_(PCI_CAPABILITY_LIST),
+      express_flr_(identity.express_flr),
+      advanced_features_(identity.advanced_features) {
   build_header(identity);
   build_capabilities(identity);
   reset();
@@ -37,7 +40,6 @@ void PciConfigSpace::build_header(const PciIdentity& identity) {
   set8(PCI_HEADER_TYPE, PCI_HEADER_TYPE_NORMAL);
   set16(PCI_SUBSYSTEM_VENDOR_ID, identity.subsystem_vendor_id);
   set16(PCI_SUBSYSTEM_ID, identity.subsystem_id);
-  set8(PCI_CAPABILITY_LIST, kPmOffset);
   writable16(PCI_COMMAND, kCommandWritable);
   writable16(PCI_CACHE_LINE_SIZE, 0x00ff);
   writable16(PCI_INTERRUPT_LINE, 0x00ff);
@@ -56,23 +58,39 @@ void PciConfigSpace::build_header(const PciIdentity& identity) {
 }
 
 void PciConfigSpace::build_capabilities(const PciIdentity& identity) {
-  set8(kPmOffset, PCI_CAP_ID_PM);
-  set8(kPmOffset + PCI_CAP_LIST_NEXT, kMsixOffset);
+  build_power();
+  if (identity.msix_vectors != 0) build_msix(identity);
+  build_express(identity.express_flr);
+  if (identity.advanced_features) build_advanced_features();
+  if (identity.error_reporting) build_error_reporting();
+}
+
+void PciConfigSpace::add_capability(uint8_t offset, uint8_t id) {
+  set8(last_link_, offset);
+  set8(offset, id);
+  last_link_ = offset + size_t{PCI_CAP_LIST_NEXT};
+}
+
+void PciConfigSpace::build_power() {
+  add_capability(kPmOffset, PCI_CAP_ID_PM);
   set16(kPmOffset + PCI_PM_PMC, 3);  // version 1.2, neither D1 nor D2, no PME
   // No_Soft_Reset stays clear: D3hot to D0 resets the function.
   writable16(kPmOffset + PCI_PM_CTRL, PCI_PM_CTRL_STATE_MASK);
+}
 
-  set8(kMsixOffset, PCI_CAP_ID_MSIX);
-  set8(kMsixOffset + PCI_CAP_LIST_NEXT, kExpressOffset);
+void PciConfigSpace::build_msix(const PciIdentity& identity) {
+  add_capability(kMsixOffset, PCI_CAP_ID_MSIX);
   set16(kMsixOffset + PCI_MSIX_FLAGS, static_cast<uint16_t>(identity.msix_vectors - 1));
   set32(kMsixOffset + PCI_MSIX_TABLE, identity.msix_table_offset | identity.msix_table_bar);
   set32(kMsixOffset + PCI_MSIX_PBA, identity.msix_pba_offset | identity.msix_pba_bar);
   writable16(kMsixOffset + PCI_MSIX_FLAGS, PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
+}
 
-  set8(kExpressOffset, PCI_CAP_ID_EXP);
-  set8(kExpressOffset + PCI_CAP_LIST_NEXT, 0);
+void PciConfigSpace::build_express(bool flr) {
+  add_capability(kExpressOffset, PCI_CAP_ID_EXP);
   set16(kExpressOffset + PCI_EXP_FLAGS, 2 | (PCI_EXP_TYPE_ENDPOINT << 4));
-  set32(kExpressOffset + PCI_EXP_DEVCAP, PCI_EXP_DEVCAP_RBER | PCI_EXP_DEVCAP_FLR);
+  set32(kExpressOffset + PCI_EXP_DEVCAP,
+        PCI_EXP_DEVCAP_RBER | (flr ? uint32_t{PCI_EXP_DEVCAP_FLR} : 0u));
   writable16(kExpressOffset + PCI_EXP_DEVCTL, kDevCtlWritable);
   set16(kExpressOffset + PCI_EXP_DEVCTL,
         PCI_EXP_DEVCTL_RELAX_EN | PCI_EXP_DEVCTL_NOSNOOP_EN | PCI_EXP_DEVCTL_READRQ_512B);
@@ -85,6 +103,44 @@ void PciConfigSpace::build_capabilities(const PciIdentity& identity) {
   set16(kExpressOffset + PCI_EXP_LNKCTL2, PCI_EXP_LNKCTL2_TLS_8_0GT);
 }
 
+void PciConfigSpace::build_advanced_features() {
+  add_capability(kAdvancedFeaturesOffset, PCI_CAP_ID_AF);
+  set8(kAdvancedFeaturesOffset + PCI_AF_LENGTH, PCI_CAP_AF_SIZEOF);
+  // The Transactions Pending bit never shows: a reset has completed when its write has.
+  set8(kAdvancedFeaturesOffset + PCI_AF_CAP, PCI_AF_CAP_TP | PCI_AF_CAP_FLR);
+}
+
+void PciConfigSpace::build_error_reporting() {
+  set32(kErrorReportingOffset, PCI_EXT_CAP_ID_ERR | (2u << 16));  // version 2, the last capability
+  // The statuses stay zero: nothing goes wrong by itself. Masks and severities can be written, and
+  // begin as the specification has them.
+  constexpr uint32_t kUncorrectable =
+      PCI_ERR_UNC_DLP | PCI_ERR_UNC_POISON_TLP | PCI_ERR_UNC_FCP | PCI_ERR_UNC_COMP_TIME |
+      PCI_ERR_UNC_COMP_ABORT | PCI_ERR_UNC_UNX_COMP | PCI_ERR_UNC_RX_OVER | PCI_ERR_UNC_MALF_TLP |
+      PCI_ERR_UNC_ECRC | PCI_ERR_UNC_UNSUP | PCI_ERR_UNC_INTN;
+  constexpr uint32_t kFatal = PCI_ERR_UNC_DLP | PCI_ERR_UNC_FCP | PCI_ERR_UNC_RX_OVER |
+                              PCI_ERR_UNC_MALF_TLP | PCI_ERR_UNC_INTN;
+  constexpr uint32_t kCorrectable = PCI_ERR_COR_RCVR | PCI_ERR_COR_BAD_TLP | PCI_ERR_COR_BAD_DLLP |
+                                    PCI_ERR_COR_REP_ROLL | PCI_ERR_COR_REP_TIMER |
+                                    PCI_ERR_COR_ADV_NFAT | PCI_ERR_COR_INTERNAL;
+  writable32(kErrorReportingOffset + PCI_ERR_UNCOR_MASK, kUncorrectable);
+  set32(kErrorReportingOffset + PCI_ERR_UNCOR_MASK, PCI_ERR_UNC_INTN);
+  writable32(kErrorReportingOffset + PCI_ERR_UNCOR_SEVER, kUncorrectable);
+  set32(kErrorReportingOffset + PCI_ERR_UNCOR_SEVER, kFatal);
+  writable32(kErrorReportingOffset + PCI_ERR_COR_MASK, kCorrectable);
+  set32(kErrorReportingOffset + PCI_ERR_COR_MASK, PCI_ERR_COR_ADV_NFAT | PCI_ERR_COR_INTERNAL);
+}
+
+std::optional<FunctionReset> PciConfigSpace::starts_reset(size_t at, uint8_t value) const noexcept {
+  if (express_flr_ && at == kExpressOffset + PCI_EXP_DEVCTL + 1u &&
+      (value & (PCI_EXP_DEVCTL_BCR_FLR >> 8)) != 0)
+    return FunctionReset::kExpressFlr;
+  if (advanced_features_ && at == kAdvancedFeaturesOffset + size_t{PCI_AF_CTRL} &&
+      (value & PCI_AF_CTRL_FLR) != 0)
+    return FunctionReset::kAdvancedFeatures;
+  return std::nullopt;
+}
+
 bool PciConfigSpace::read(uint64_t offset, std::span<std::byte> out) const noexcept {
   if (offset > kSize || out.size() > kSize - offset) return false;
   std::memcpy(out.data(), data_.data() + offset, out.size());
@@ -93,22 +149,22 @@ bool PciConfigSpace::read(uint64_t offset, std::span<std::byte> out) const noexc
 
 bool PciConfigSpace::write(uint64_t offset, std::span<const std::byte> data) {
   if (offset > kSize || data.size() > kSize - offset) return false;
-  bool flr = false;
+  std::optional<FunctionReset> reset_by;
   const bool was_in_d0 = in_d0();
   for (size_t i = 0; i < data.size(); ++i) {
     const size_t at = offset + i;
     const auto value = std::to_integer<uint8_t>(data[i]);
     // Initiate FLR reads as zero, so that it never shows in data_.
-    if (at == kExpressOffset + PCI_EXP_DEVCTL + 1u && (value & (PCI_EXP_DEVCTL_BCR_FLR >> 8)) != 0)
-      flr = true;
+    if (const auto how = starts_reset(at, value)) reset_by = how;
     // D1 and D2 do not exist: a write of such a state is discarded (PCI PM 1.2, section 3.2.4).
     const bool to_missing_state =
         at == kPmOffset + PCI_PM_CTRL + 0u && ((value & 3) == 1 || (value & 3) == 2);
     if (to_missing_state) continue;
     data_[at] = static_cast<uint8_t>((data_[at] & ~mask_[at]) | (value & mask_[at]));
   }
-  if (flr || (!was_in_d0 && in_d0())) {
-    listener_.on_function_reset();
+  if (!reset_by && !was_in_d0 && in_d0()) reset_by = FunctionReset::kPowerUp;
+  if (reset_by) {
+    listener_.on_function_reset(*reset_by);
     reset();
   }
   listener_.on_pci_state_changed();

@@ -88,6 +88,7 @@ static_assert(sizeof(DeviceInfo) == 16);
 // Region indexes of a VFIO PCI device.
 inline constexpr uint32_t kBar0Region = 0;
 inline constexpr uint32_t kBar2Region = 2;
+inline constexpr uint32_t kBar4Region = 4;
 inline constexpr uint32_t kConfigRegion = 7;
 inline constexpr uint32_t kNumRegions = 9;
 

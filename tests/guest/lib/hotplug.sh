@@ -1,0 +1,58 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Taking devices out of the running guest and putting them back, for guest tests. Sourced after devices.sh. The emulator's
+# names for them: lab-mem0 and lab-mem1 (functions of one device: they leave together), lab-ivshmem.
+
+qmp() { python3 /src/tests/guest/lib/qmp.py "$@"; }
+
+present() { [[ -e /sys/bus/pci/devices/$1 ]]; }
+
+# wait_until SECONDS COMMAND...: until COMMAND succeeds.
+wait_until() {
+  local tries=$(($1 * 50))
+  shift
+  until "$@"; do
+    ((tries-- > 0)) || return 1
+    sleep 0.02
+  done
+}
+
+gone() { ! present "$1"; }
+
+# request_unplug NAME: the emulator asks the kernel to let go of a device, and takes it when the kernel does. Returns
+# at once: the driver may be waiting for a user.
+request_unplug() { qmp device_del "{\"id\": \"lab-$1\"}" >/dev/null; }
+
+# unplug NAME BDF: as above, and waits until it is gone, 20 s at most.
+unplug() {
+  request_unplug "$1" || return
+  wait_until 20 gone "$2" || { echo "unplug $1: $2 is still there after 20 s" >&2; return 1; }
+}
+
+# plug_vfio_user NAME ADDRESS-IN-SLOT MORE
+plug_vfio_user() {
+  local socket="{\"type\": \"unix\", \"path\": \"/run/lab/$1.sock\"}"
+  qmp device_add "{\"driver\": \"vfio-user-pci\", \"id\": \"lab-$1\", \"bus\": \"mem\", \"addr\": \"$2\"$3, \"socket\": $socket}" \
+    >/dev/null
+}
+
+# plug_mem: puts both memory devices back where they were, bound to DRIVER (default: vfio-pci).
+plug_mem() {
+  wait_until 10 memory_released || { echo "plug_mem: the emulator has not let go of them" >&2; return 1; }
+  # Function 0 last: with it the kernel looks at the slot.
+  plug_vfio_user mem1 0.1 "" && plug_vfio_user mem0 0.0 ', "multifunction": true' || return
+  plugged "$LAB_MEM0" && plugged "$LAB_MEM1" || return
+  bind "$LAB_MEM0" "${1:-vfio-pci}" && bind "$LAB_MEM1" "${1:-vfio-pci}"
+}
+
+# plug_ivshmem [DRIVER]: the same for ivshmem.
+plug_ivshmem() {
+  wait_until 10 released lab-ivshmem || { echo "plug_ivshmem: the emulator has not let go of it" >&2; return 1; }
+  qmp device_add '{"driver": "ivshmem-plain", "id": "lab-ivshmem", "memdev": "shm", "bus": "ivshmem"}' >/dev/null || return
+  plugged "$LAB_IVSHMEM" && bind "$LAB_IVSHMEM" "${1:-vfio-pci}"
+}
+
+released() { [[ $(qmp qom-list '{"path": "/machine/peripheral"}') != *"\"$1\""* ]]; }
+memory_released() { released lab-mem0 && released lab-mem1; }
+plugged() { wait_until 20 present "$1" || { echo "$1 has not appeared within 20 s" >&2; return 1; }; }
