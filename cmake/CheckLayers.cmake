@@ -16,7 +16,10 @@ set(may_include_capi base pci vfio verbs region capi)
 
 set(public_base bdf error export log result types unique_fd)
 set(public_pci topology)
-set(public_vfio vfio dma_buf)
+set(public_vfio vfio dma_buf exporter watch)
+
+# kernel/include, which every layer may use.
+set(kernel_headers vfio_dmabuf peermr_export peermr_vfio peermr_bar dmabuf_watch)
 set(public_verbs verbs)
 set(public_region region lease)
 set(public_capi peermr)
@@ -36,8 +39,8 @@ function(check_file file layer)
     endif()
     set(used "${CMAKE_MATCH_1}")
     if(used STREQUAL "peermr")
-      if(CMAKE_MATCH_2 STREQUAL "vfio_dmabuf")
-        continue() # kernel/include
+      if(CMAKE_MATCH_2 IN_LIST kernel_headers)
+        continue()
       endif()
       set(used "${layer_of_${CMAKE_MATCH_2}}")
     endif()

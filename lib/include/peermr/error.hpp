@@ -21,8 +21,11 @@ enum class Errc {
   kImporterNoDmaBuf,      ///< the RDMA driver cannot import dma-bufs
   kRevoked,               ///< the memory is taken away now, and may come back
   kDead,                  ///< the memory is gone for good
-  kLeaseHeld,  ///< the calling thread holds a lease, so waiting for leases would never end
-  kMalformed,  ///< a file or text is not in the form it should have
+  kLeaseHeld,   ///< the calling thread holds a lease, so waiting for leases would never end
+  kMalformed,   ///< a file or text is not in the form it should have
+  kNotOffered,  ///< the device's exporter cannot do what was asked; another one can
+  kStale,       ///< the memory was revoked once more since the caller looked
+  kNoWatch,     ///< the module dmabuf_watch is not loaded
 };
 
 /// The category of Errc; its name is "peermr". Each code maps to the nearest std::errc.

@@ -25,6 +25,7 @@ struct ibv_pd;
 struct peermr_device;
 struct peermr_dma_buf;
 struct peermr_region;
+struct peermr_watch;
 
 /*
  * The calling thread's last failure as text, "" when there was none. Valid until
@@ -64,11 +65,16 @@ struct peermr_range {
 };
 
 #define PEERMR_EXPORT_READ_ONLY 1u
+/* Not with every exporter; see peermr::vfio::ExportOptions. */
+#define PEERMR_EXPORT_WITH_MMAP 2u
+#define PEERMR_EXPORT_WITH_MANUAL_REARM 4u
+#define PEERMR_EXPORT_WITH_WRITE_COMBINE 8u
+#define PEERMR_EXPORT_DELEGATED 16u
 
 /*
  * Exports parts of a memory BAR, one after the other, as one dma-buf.
  *   -EINVAL      what is wrong with BAR or range
- *   -EOPNOTSUPP  kernel or driver cannot export
+ *   -EOPNOTSUPP  kernel or driver cannot export, or lacks what a flag asks for
  */
 PEERMR_PUBLIC int peermr_device_export(const struct peermr_device *device, unsigned int bar,
 				       const struct peermr_range *ranges, size_t nr_ranges,
@@ -83,6 +89,81 @@ PEERMR_PUBLIC int peermr_dma_buf_fd(const struct peermr_dma_buf *buffer);
 PEERMR_PUBLIC uint64_t peermr_dma_buf_size(const struct peermr_dma_buf *buffer);
 /* Regions keep the buffer open by themselves. */
 PEERMR_PUBLIC void peermr_dma_buf_close(struct peermr_dma_buf *buffer);
+
+/* ---- The exporter of a device --------------------------------------------- */
+
+#define PEERMR_CAN_EXPORT 1u /* dma-bufs at all */
+#define PEERMR_CAN_MMAP 2u
+#define PEERMR_CAN_MANUAL_REARM 4u
+#define PEERMR_CAN_WRITE_COMBINE 8u /* on some BAR */
+#define PEERMR_CAN_DELEGATE 16u
+#define PEERMR_CAN_REVOKE 32u
+#define PEERMR_CAN_QUERY 64u
+#define PEERMR_CAN_BE_PRIVATE 128u
+
+/* What the device's exporter can do: PEERMR_CAN_*, found by asking it. */
+PEERMR_PUBLIC uint32_t peermr_device_features(const struct peermr_device *device);
+
+enum peermr_buffer_state {
+	PEERMR_BUFFER_LIVE = 0,
+	PEERMR_BUFFER_REVOKED = 1, /* until the device's memory is back */
+	PEERMR_BUFFER_HELD = 2, /* until peermr_device_rearm() */
+	PEERMR_BUFFER_DEAD = 3, /* for good */
+};
+
+/* Set `size` before the call. */
+struct peermr_buffer_status {
+	size_t size; /* sizeof(struct peermr_buffer_status) */
+	int32_t state; /* enum peermr_buffer_state */
+	uint32_t waiting; /* 1: a revoke waits for an importer */
+	uint64_t revokes;
+	uint64_t restores;
+	uint64_t mappings; /* that importers hold now */
+};
+
+/* From here on -EOPNOTSUPP: the exporter lacks the feature; -EINVAL: it did not make the buffer. */
+PEERMR_PUBLIC int peermr_device_query(const struct peermr_device *device,
+				      const struct peermr_dma_buf *buffer,
+				      struct peermr_buffer_status *status);
+
+/* Takes the buffer back for good; waits for importers. -ENODEV: it was so before. */
+PEERMR_PUBLIC int peermr_device_revoke(struct peermr_device *device,
+				       const struct peermr_dma_buf *buffer);
+
+/*
+ * Lets importers map the buffer again, after `revokes` revokes.
+ *   -ESTALE  it was revoked once more since
+ *   -EAGAIN  the device's memory is away now
+ */
+PEERMR_PUBLIC int peermr_device_rearm(struct peermr_device *device,
+				      const struct peermr_dma_buf *buffer, uint64_t revokes);
+
+/* For good; `zap` takes mappings away that are -EBUSY without it. */
+PEERMR_PUBLIC int peermr_device_make_private(struct peermr_device *device, int zap);
+
+/* ---- Watches -------------------------------------------------------------- */
+
+/*
+ * Counts the invalidates of a dma-buf for the PCI device `importer`.
+ *   -ENOENT  the module dmabuf_watch is not loaded
+ *   -EAGAIN  the buffer's exporter lets nobody attach now
+ */
+PEERMR_PUBLIC int peermr_watch_create(const struct peermr_dma_buf *buffer, const char *importer,
+				      struct peermr_watch **watch);
+/* Borrowed; readable once there is something to read. */
+PEERMR_PUBLIC int peermr_watch_fd(const struct peermr_watch *watch);
+
+struct peermr_watch_event {
+	uint64_t invalidates; /* since the last read */
+	uint64_t total;
+	uint64_t first_ns; /* CLOCK_MONOTONIC */
+	uint64_t last_ns;
+};
+
+/* Does not block: -EAGAIN, without an error text, when there was no invalidate. */
+PEERMR_PUBLIC int peermr_watch_read(const struct peermr_watch *watch,
+				    struct peermr_watch_event *event);
+PEERMR_PUBLIC void peermr_watch_close(struct peermr_watch *watch);
 
 /* ---- Regions -------------------------------------------------------------- */
 

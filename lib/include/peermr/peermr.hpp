@@ -6,6 +6,7 @@
 #include "peermr/bdf.hpp"
 #include "peermr/dma_buf.hpp"
 #include "peermr/error.hpp"
+#include "peermr/exporter.hpp"
 #include "peermr/lease.hpp"
 #include "peermr/log.hpp"
 #include "peermr/region.hpp"
@@ -15,3 +16,4 @@
 #include "peermr/unique_fd.hpp"
 #include "peermr/verbs.hpp"
 #include "peermr/vfio.hpp"
+#include "peermr/watch.hpp"

@@ -11,6 +11,7 @@
 #include "peermr/bdf.hpp"
 #include "peermr/dma_buf.hpp"
 #include "peermr/export.hpp"
+#include "peermr/exporter.hpp"
 #include "peermr/result.hpp"
 #include "peermr/topology.hpp"
 #include "peermr/types.hpp"
@@ -56,8 +57,17 @@ struct BarRange {
   std::uint64_t length_bytes = 0;
 };
 
+/// Asking for more than read_only needs one of peermr's exporters: Device::exporter_features().
 struct ExportOptions {
   bool read_only = false;  ///< the descriptor is O_RDONLY
+  /// The buffer can be mmapped. VFIO type1 pins what it finds in such a mapping and is never told
+  /// of a revoke: not for memory that is lent to others.
+  bool mappable = false;
+  bool manual_rearm = false;   ///< after a revoke, importers wait for Device::rearm()
+  bool write_combine = false;  ///< mmap is write-combining; the whole BAR must be mapped so
+  /// The kernel's own exporter makes the buffer, with its promises: iommufd imports no other.
+  /// Excludes the other options but read_only.
+  bool delegate = false;
 };
 
 /// What a reset did, by phase.
@@ -94,7 +104,8 @@ class PEERMR_API BarMapping {
   std::size_t size_bytes_ = 0;
 };
 
-/// A PCI device that this process owns through VFIO.
+/// A PCI device that this process owns through VFIO, or through peermr_bar where there is no IOMMU:
+/// then it can do no DMA and its memory decode stays on.
 ///
 /// Moves. All functions are thread-safe except close(), moves and the destructor. Those that
 /// revoke memory (reset(), set_memory_enabled(), close()) exclude each other. They first take the
@@ -105,7 +116,7 @@ class PEERMR_API Device {
  public:
   struct Impl;
 
-  /// Opens the device through its IOMMU group.
+  /// Opens the device through its IOMMU group, or /dev/peermr_bar where that driver has it.
   ///
   /// Errors:
   /// - std::errc::no_such_device: there is no such device
@@ -123,7 +134,7 @@ class PEERMR_API Device {
   ~Device();
 
   [[nodiscard]] const Bdf& bdf() const noexcept;
-  /// Borrowed: the VFIO device descriptor, for what this class does not do.
+  /// Borrowed: the device's descriptor, of VFIO or peermr_bar, for what this class does not do.
   [[nodiscard]] int fd() const noexcept;
 
   /// Errors: std::errc::invalid_argument when `bar` is above 5; otherwise size 0 means that there
@@ -135,18 +146,21 @@ class PEERMR_API Device {
   /// Errors: std::errc::invalid_argument with what is wrong about the range, or mmap's errno.
   [[nodiscard]] Result<BarMapping> map_bar(BarIndex bar, BarRange range) const;
 
-  /// Configuration space, through VFIO's emulation. `offset` + 4 is within 4 KiB.
+  /// Configuration space, through VFIO's emulation, or sysfs. `offset` + 2 is within 4 KiB.
   [[nodiscard]] Result<std::uint16_t> read_config16(std::uint16_t offset) const;
 
   /// Whether the device decodes memory accesses (PCI_COMMAND, bit 1).
   [[nodiscard]] Result<bool> memory_enabled() const;
 
   /// Turns memory decode off, which revokes everything exported, or on again. Blocks as the class
-  /// description says. No effect when it is so already.
+  /// description says. No effect when it is so already. std::errc::not_supported with peermr_bar.
   Result<void> set_memory_enabled(bool enabled);
 
   /// Whether kernel and driver can export dma-bufs at all.
   [[nodiscard]] bool can_export_dma_buf() const;
+
+  /// Which exporter the device has, and what it can do.
+  [[nodiscard]] const ExporterFeatures& exporter_features() const noexcept;
 
   /// Exports parts of one BAR as one dma-buf, in the order given; they may overlap. The buffer
   /// outlives the device safely, but cannot be mapped after it.
@@ -156,13 +170,36 @@ class PEERMR_API Device {
   /// (says
   ///   which), a BAR that does not exist or is I/O ports
   /// - Errc::kNoDmaBufFeature: says which kernel and option it takes
-  /// - what the ioctl returns (kernel/include/peermr/vfio_dmabuf.h)
+  /// - Errc::kNotOffered: the exporter lacks one of the options; says how to get one that has it
+  /// - what the ioctl returns (kernel/include/peermr/peermr_export.h, vfio_dmabuf.h)
   [[nodiscard]] Result<DmaBuf> export_dma_buf(BarIndex bar, std::span<const BarRange> ranges,
                                               const ExportOptions& options = {}) const;
   [[nodiscard]] Result<DmaBuf> export_dma_buf(BarIndex bar, BarRange range,
                                               const ExportOptions& options = {}) const {
     return export_dma_buf(bar, std::span<const BarRange>(&range, 1), options);
   }
+
+  /// The five functions that follow need one of peermr's exporters, else Errc::kNotOffered. A
+  /// buffer that this device did not export, or delegated, gives std::errc::invalid_argument; a
+  /// closed device Errc::kDead.
+  [[nodiscard]] Result<ExporterInfo> exporter_info() const;
+  [[nodiscard]] Result<BufferStatus> query(const DmaBuf& buffer) const;
+
+  /// Takes the buffer back for good, and its regions to Dead: on return nobody reaches the memory
+  /// through it, nor ever will. Waits for importers. Errors: Errc::kDead when it was so before;
+  /// Errc::kLeaseHeld; EINTR when a signal ended the wait, the buffer being dead all the same (call
+  /// again to wait on).
+  Result<void> revoke(const DmaBuf& buffer);
+
+  /// Lets importers map a buffer again that was exported with manual_rearm, and brings its regions
+  /// back. `revokes` is what query() said when the caller last looked after the memory. Succeeds
+  /// when the buffer is live. Errors: Errc::kStale when it was revoked once more since, so that
+  /// nothing happened; Errc::kRevoked while the device's memory is away; Errc::kDead.
+  Result<void> rearm(const DmaBuf& buffer, std::uint64_t revokes);
+
+  /// From now on nobody maps or reaches the device's memory but the VM that VFIO knows of, until
+  /// the device is closed. Cannot be undone. Errors: EBUSY (see PrivateMappings), EALREADY.
+  Result<void> make_private(PrivateMappings mappings = PrivateMappings::kRefuse);
 
   /// Resets the function (VFIO_DEVICE_RESET) under live regions: quiesce, reset, register again.
   /// Blocks as the class description says, plus up to each region's back-off limit.
@@ -175,8 +212,8 @@ class PEERMR_API Device {
   /// Takes all regions on the device's memory to Dead and closes the device. Closing twice
   /// succeeds.
   ///
-  /// The kernel goes on having it open as long as a BarMapping of it lives: nobody else can open it,
-  /// and a memory region that the application registered by itself still reaches the memory.
+  /// The kernel goes on having it open as long as a BarMapping of it lives: nobody else can open
+  /// it, and a memory region that the application registered by itself still reaches the memory.
   Result<void> close();
 
  private:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "peermr/error.hpp"
 
+#include <cerrno>
 #include <cstdlib>
 
 #include "base/log.hpp"
@@ -35,6 +36,12 @@ class Category final : public std::error_category {
         return "calling thread holds a lease";
       case Errc::kMalformed:
         return "malformed";
+      case Errc::kNotOffered:
+        return "not offered by this exporter";
+      case Errc::kStale:
+        return "memory was revoked once more";
+      case Errc::kNoWatch:
+        return "no dmabuf_watch here";
     }
     return "unknown error " + std::to_string(value);
   }
@@ -58,6 +65,12 @@ class Category final : public std::error_category {
         return std::errc::resource_deadlock_would_occur;
       case Errc::kMalformed:
         return std::errc::invalid_argument;
+      case Errc::kNotOffered:
+        return std::errc::operation_not_supported;
+      case Errc::kStale:
+        return {ESTALE, std::generic_category()};
+      case Errc::kNoWatch:
+        return std::errc::no_such_file_or_directory;
     }
     return {value, *this};
   }

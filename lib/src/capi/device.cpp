@@ -8,6 +8,14 @@
 using peermr::capi::fail;
 using peermr::capi::status_of;
 
+namespace {
+
+constexpr unsigned int kExportFlags = PEERMR_EXPORT_READ_ONLY | PEERMR_EXPORT_WITH_MMAP |
+                                      PEERMR_EXPORT_WITH_MANUAL_REARM |
+                                      PEERMR_EXPORT_WITH_WRITE_COMBINE | PEERMR_EXPORT_DELEGATED;
+
+}  // namespace
+
 extern "C" {
 
 int peermr_device_open(const char* bdf, peermr_device** device) {
@@ -38,15 +46,19 @@ int peermr_device_close(peermr_device* device) {
 int peermr_device_export(const peermr_device* device, unsigned int bar, const peermr_range* ranges,
                          size_t nr_ranges, unsigned int flags, peermr_dma_buf** buffer) {
   const std::string object = device->device.bdf().to_string();
-  if (bar > 5 || (flags & ~PEERMR_EXPORT_READ_ONLY) != 0) {
+  if (bar > 5 || (flags & ~kExportFlags) != 0) {
     return fail(peermr::make_error(std::errc::invalid_argument, "export dma-buf of", object,
                                    bar > 5 ? "BARs are numbered 0 to 5" : "unknown flags"));
   }
   std::vector<peermr::vfio::BarRange> parts;
   for (size_t i = 0; i < nr_ranges; ++i) parts.push_back({ranges[i].offset, ranges[i].length});
-  auto exported =
-      device->device.export_dma_buf(peermr::BarIndex(static_cast<std::uint8_t>(bar)), parts,
-                                    {.read_only = (flags & PEERMR_EXPORT_READ_ONLY) != 0});
+  auto exported = device->device.export_dma_buf(
+      peermr::BarIndex(static_cast<std::uint8_t>(bar)), parts,
+      {.read_only = (flags & PEERMR_EXPORT_READ_ONLY) != 0,
+       .mappable = (flags & PEERMR_EXPORT_WITH_MMAP) != 0,
+       .manual_rearm = (flags & PEERMR_EXPORT_WITH_MANUAL_REARM) != 0,
+       .write_combine = (flags & PEERMR_EXPORT_WITH_WRITE_COMBINE) != 0,
+       .delegate = (flags & PEERMR_EXPORT_DELEGATED) != 0});
   if (!exported) return fail(exported.error());
   *buffer = new peermr_dma_buf{*std::move(exported)};
   return 0;

@@ -6,6 +6,7 @@
 #include "peermr/peermr.h"
 #include "peermr/region.hpp"
 #include "peermr/vfio.hpp"
+#include "peermr/watch.hpp"
 
 // What the C interface's opaque types are.
 
@@ -15,6 +16,10 @@ struct peermr_device {
 
 struct peermr_dma_buf {
   peermr::DmaBuf buffer;
+};
+
+struct peermr_watch {
+  peermr::Watch watch;
 };
 
 struct peermr_region {

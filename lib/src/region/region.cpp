@@ -76,7 +76,8 @@ Result<Region> Region::create(ibv_pd* pd, const DmaBuf& buffer, const RegionOpti
                               .keys = options.keys,
                               .back_off = options.back_off,
                               .on_event = options.on_event};
-  return detail::RegionCore::create(std::move(registrar), buffer.state()->events, std::move(config))
+  return detail::RegionCore::create(std::move(registrar), buffer.state()->events, std::move(config),
+                                    buffer.state()->part)
       .transform([](std::shared_ptr<detail::RegionCore> core) { return Region(std::move(core)); });
 }
 

@@ -59,9 +59,9 @@ RegionCore::~RegionCore() {
   }
 }
 
-Result<std::shared_ptr<RegionCore>> RegionCore::create(std::unique_ptr<Registrar> registrar,
-                                                       std::shared_ptr<MemoryEvents> events,
-                                                       RegionConfig config) {
+Result<std::shared_ptr<RegionCore>> RegionCore::create(
+    std::unique_ptr<Registrar> registrar, std::shared_ptr<MemoryEvents> events, RegionConfig config,
+    const std::shared_ptr<const MemoryPart>& part) {
   if (config.keys == KeyPolicy::kFresh &&
       registrar->importer().importer == verbs::ImporterClass::kFaultable) {
     return make_error(
@@ -71,7 +71,7 @@ Result<std::shared_ptr<RegionCore>> RegionCore::create(std::unique_ptr<Registrar
   }
   auto core = std::make_shared<RegionCore>(std::move(registrar), std::move(config));
   // First subscribe, then register: a revoke in between is noticed either way.
-  const auto available = events ? events->subscribe(core) : MemoryEvents::State::kAvailable;
+  const auto available = events ? events->subscribe(core, part) : MemoryEvents::State::kAvailable;
   if (available == MemoryEvents::State::kGone) {
     return make_error(Errc::kDead, "make region", core->name(), "the device is closed");
   }

@@ -34,10 +34,11 @@ struct RegionConfig {
 /// `mutex_`. Nobody who holds a lease waits for `mutex_`: that is refused before.
 class RegionCore final : public MemoryObserver {
  public:
-  /// Subscribes to `events` (null: nobody tells) and registers. Errors: see Region::create().
+  /// Subscribes to `events` (null: nobody tells) as a user of `part` and registers. Errors: see
+  /// Region::create().
   [[nodiscard]] static Result<std::shared_ptr<RegionCore>> create(
       std::unique_ptr<Registrar> registrar, std::shared_ptr<MemoryEvents> events,
-      RegionConfig config);
+      RegionConfig config, const std::shared_ptr<const MemoryPart>& part = nullptr);
 
   RegionCore(std::unique_ptr<Registrar> registrar, RegionConfig config);
   ~RegionCore() override;

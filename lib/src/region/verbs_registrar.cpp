@@ -60,7 +60,8 @@ class VerbsRegistrar final : public Registrar {
     switch (error_number) {
       case ENODEV:
         return make_error(Errc::kRevoked, "register", object(),
-                          "memory decode is off, a reset is under way, or the device is gone");
+                          "memory decode is off, a reset is under way, the buffer waits to be "
+                          "re-armed, or it is dead");
       case EAGAIN:
       case EINTR:
       case EBUSY:

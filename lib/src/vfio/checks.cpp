@@ -28,21 +28,22 @@ bool leaves_group_viable(const PciDevice& device, const SystemPaths& paths) {
          has_vfio_driver(device, paths);
 }
 
-std::string how_to_bind(const PciDevice& device) {
-  const std::string bdf = device.bdf.to_string();
-  std::string text = fmt::format(
-      "as root: modprobe vfio-pci; echo vfio-pci > /sys/bus/pci/devices/{}/driver_override; ", bdf);
-  if (!device.driver.empty()) {
-    text += fmt::format("echo {} > /sys/bus/pci/devices/{}/driver/unbind; ", bdf, bdf);
-  }
-  return text + fmt::format("echo {} > /sys/bus/pci/drivers_probe", bdf);
-}
-
 Error range_error(std::string_view operation, const std::string& name, const std::string& detail) {
   return make_error(std::errc::invalid_argument, operation, name, detail);
 }
 
 }  // namespace
+
+std::string how_to_bind(const PciDevice& device, std::string_view driver) {
+  const std::string bdf = device.bdf.to_string();
+  std::string text =
+      fmt::format("as root: modprobe {}; echo {} > /sys/bus/pci/devices/{}/driver_override; ",
+                  driver, driver, bdf);
+  if (!device.driver.empty()) {
+    text += fmt::format("echo {} > /sys/bus/pci/devices/{}/driver/unbind; ", bdf, bdf);
+  }
+  return text + fmt::format("echo {} > /sys/bus/pci/drivers_probe", bdf);
+}
 
 std::string bar_name(const Bdf& bdf, BarIndex bar) {
   return fmt::format("{} BAR {}", bdf.to_string(), bar.value());
@@ -60,12 +61,13 @@ Result<unsigned> check_bound_to_vfio(const Topology& topology, const Bdf& bdf,
     const std::string driver =
         device->driver.empty() ? "no driver has it" : "driver " + device->driver + " has it";
     return make_error(Errc::kNotBoundToVfio, "open VFIO device", name,
-                      driver + "; " + how_to_bind(*device));
+                      driver + "; " + how_to_bind(*device, "vfio-pci"));
   }
   if (!device->iommu_group) {
     return make_error(std::errc::not_supported, "open VFIO device", name,
                       "it is in no IOMMU group: enable the IOMMU in the firmware, and boot with "
-                      "intel_iommu=on on Intel machines");
+                      "intel_iommu=on on Intel machines; or do without VFIO, " +
+                          how_to_bind(*device, "peermr_bar"));
   }
   return *device->iommu_group;
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "peermr/result.hpp"
 #include "peermr/topology.hpp"
@@ -13,6 +14,9 @@ namespace peermr::vfio {
 
 /// "0000:04:00.0 BAR 2"
 [[nodiscard]] std::string bar_name(const Bdf& bdf, BarIndex bar);
+
+/// The commands, as root, that give `device` to `driver`.
+[[nodiscard]] std::string how_to_bind(const PciDevice& device, std::string_view driver);
 
 /// Whether `device` can be opened, as far as sysfs tells: it exists, has an IOMMU group, and a VFIO
 /// driver has it. Returns the group's number. Errors: see Device::open().

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include <linux/vfio.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -9,8 +7,11 @@
 
 #include "base/log.hpp"
 #include "peermr/vfio.hpp"
+#include "vfio/bar_backend.hpp"
 #include "vfio/checks.hpp"
 #include "vfio/device_impl.hpp"
+#include "vfio/exporter.hpp"
+#include "vfio/vfio_backend.hpp"
 
 namespace peermr::vfio {
 namespace {
@@ -22,30 +23,40 @@ Result<std::shared_ptr<Container>> container_of(const OpenOptions& options) {
   return Container::create(options.paths);
 }
 
-}  // namespace
-
-Result<Device> Device::open(const Bdf& bdf, const OpenOptions& options) {
-  const auto topology = Topology::read(options.paths);
-  if (!topology) return topology.error();
-  const auto number = check_bound_to_vfio(*topology, bdf, options.paths);
+Result<std::unique_ptr<Backend>> open_vfio(const Topology& topology, const Bdf& bdf,
+                                           const OpenOptions& options) {
+  const auto number = check_bound_to_vfio(topology, bdf, options.paths);
   if (!number) return number.error();
   auto container = container_of(options);
   if (!container) return container.error();
   auto group = (*container)->impl().join(*number);
   if (!group) {
     if (group.error().code() != Errc::kGroupNotViable) return group.error();
-    return not_viable_error(*topology, bdf, *number, options.paths);
+    return not_viable_error(topology, bdf, *number, options.paths);
   }
   auto fd = (*group)->open_device(bdf);
   if (!fd) return fd.error();
-  auto impl = std::make_unique<Impl>();
-  impl->pci = *topology->find(bdf);
-  impl->name = bdf.to_string();
-  impl->container = *std::move(container);
-  impl->group = *std::move(group);
-  impl->fd = *std::move(fd);
-  if (auto ready = impl->init(); !ready) return ready.error();
-  return Device(std::move(impl));
+  return VfioBackend::create(bdf.to_string(), *std::move(container), *std::move(group),
+                             *std::move(fd));
+}
+
+}  // namespace
+
+Device::Impl::Impl(PciDevice device, std::unique_ptr<Backend> opened)
+    : pci(std::move(device)),
+      name(pci.bdf.to_string()),
+      backend(std::move(opened)),
+      features(find_features(*backend)) {}
+
+Result<Device> Device::open(const Bdf& bdf, const OpenOptions& options) {
+  const auto topology = Topology::read(options.paths);
+  if (!topology) return topology.error();
+  const PciDevice* device = topology->find(bdf);
+  auto backend = device != nullptr && BarBackend::has_device(bdf, options.paths)
+                     ? BarBackend::open(bdf, options.paths)
+                     : open_vfio(*topology, bdf, options);
+  if (!backend) return backend.error();
+  return Device(std::make_unique<Impl>(*device, *std::move(backend)));
 }
 
 Device::Device(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
@@ -64,7 +75,7 @@ const Bdf& Device::bdf() const noexcept {
 }
 
 int Device::fd() const noexcept {
-  return impl_->fd.get();
+  return impl_->backend->fd();
 }
 
 Result<BarInfo> Device::bar_info(BarIndex bar) const {
@@ -72,16 +83,7 @@ Result<BarInfo> Device::bar_info(BarIndex bar) const {
     return make_error(std::errc::invalid_argument, "describe", bar_name(bdf(), bar),
                       "BARs are numbered 0 to 5");
   }
-  vfio_region_info region{};
-  region.argsz = sizeof(region);
-  region.index = bar.value();
-  if (::ioctl(fd(), VFIO_DEVICE_GET_REGION_INFO, &region) != 0) {
-    return errno_error(errno, "describe", bar_name(bdf(), bar));
-  }
-  return BarInfo{.size_bytes = region.size,
-                 .readable = (region.flags & VFIO_REGION_INFO_FLAG_READ) != 0,
-                 .writable = (region.flags & VFIO_REGION_INFO_FLAG_WRITE) != 0,
-                 .mappable = (region.flags & VFIO_REGION_INFO_FLAG_MMAP) != 0};
+  return impl_->backend->region(bar).transform([](const BarRegion& region) { return region.info; });
 }
 
 Result<BarMapping> Device::map_bar(BarIndex bar, BarRange range) const {
@@ -89,29 +91,23 @@ Result<BarMapping> Device::map_bar(BarIndex bar, BarRange range) const {
   const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
   const auto length = check_ranges("map", name, impl_->pci.bar(bar), {&range, 1}, page);
   if (!length) return length.error();
-  const auto info = bar_info(bar);
-  if (!info) return info.error();
-  if (!info->mappable) {
-    return make_error(std::errc::not_supported, "map", name, "the VFIO driver does not let it");
-  }
-  vfio_region_info region{};
-  region.argsz = sizeof(region);
-  region.index = bar.value();
-  if (::ioctl(fd(), VFIO_DEVICE_GET_REGION_INFO, &region) != 0) {
-    return errno_error(errno, "describe", name);
+  const auto region = impl_->backend->region(bar);
+  if (!region) return region.error();
+  if (!region->info.mappable) {
+    return make_error(std::errc::not_supported, "map", name, "its driver does not let it");
   }
   void* address = ::mmap(nullptr, *length, PROT_READ | PROT_WRITE, MAP_SHARED, fd(),
-                         static_cast<off_t>(region.offset + range.offset_bytes));
+                         static_cast<off_t>(region->mmap_offset + range.offset_bytes));
   if (address == MAP_FAILED) return errno_error(errno, "map", name);
   return BarMapping(address, *length);
 }
 
 Result<std::uint16_t> Device::read_config16(std::uint16_t offset) const {
-  return impl_->read_config16(offset);
+  return impl_->backend->read_config16(offset);
 }
 
 Result<bool> Device::memory_enabled() const {
-  return impl_->memory_enabled();
+  return impl_->backend->memory_enabled();
 }
 
 BarMapping::BarMapping(BarMapping&& other) noexcept

@@ -17,23 +17,23 @@ using Clock = std::chrono::steady_clock;
 
 Result<void> Device::set_memory_enabled(bool enabled) {
   const std::lock_guard lock(impl_->transition);
-  const auto before = impl_->memory_enabled();
+  const auto before = impl_->backend->memory_enabled();
   if (!before) return before.error();
   if (*before == enabled) return {};
   if (enabled) {
-    if (auto written = impl_->write_memory_enabled(true); !written) return written;
+    if (auto written = impl_->backend->write_memory_enabled(true); !written) return written;
     impl_->events->restore_all();
     return {};
   }
   if (auto quiet = impl_->events->quiesce_all(); !quiet) return quiet;
-  auto written = impl_->write_memory_enabled(false);
+  auto written = impl_->backend->write_memory_enabled(false);
   if (!written) impl_->events->restore_all();
   return written;
 }
 
 Result<ResetReport> Device::reset() {
   const std::lock_guard lock(impl_->transition);
-  if (!impl_->can_reset) {
+  if (!impl_->backend->can_reset()) {
     return make_error(std::errc::not_supported, "reset", impl_->name,
                       "the kernel knows no way to reset this function alone");
   }
@@ -41,10 +41,10 @@ Result<ResetReport> Device::reset() {
   const auto start = Clock::now();
   if (auto quiet = impl_->events->quiesce_all(); !quiet) return quiet.error();
   const auto quiet_at = Clock::now();
-  const auto done = impl_->reset_function();
+  const auto done = impl_->backend->reset_function();
   const auto reset_at = Clock::now();
   // A reset keeps the command register: memory that was off before still is, and so are its users.
-  const auto enabled = impl_->memory_enabled();
+  const auto enabled = impl_->backend->memory_enabled();
   if (enabled && *enabled) {
     const auto restored = impl_->events->restore_all();
     report.regions = restored.observers;
@@ -59,14 +59,11 @@ Result<ResetReport> Device::reset() {
 }
 
 Result<void> Device::close() {
-  if (!impl_ || !impl_->fd) return {};
+  if (!impl_ || impl_->backend->fd() < 0) return {};
   const std::lock_guard lock(impl_->transition);
   if (auto quiet = impl_->events->quiesce_all(); !quiet) return quiet;
   impl_->events->gone_all();
-  auto closed = impl_->fd.close();
-  impl_->group.reset();
-  impl_->container.reset();
-  return closed;
+  return impl_->backend->close();
 }
 
 Device::~Device() {

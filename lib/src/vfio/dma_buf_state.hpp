@@ -19,6 +19,7 @@ struct DmaBufState {
   std::optional<Bdf> exporter;
   std::string name;
   std::shared_ptr<MemoryEvents> events;  ///< null when adopted: nobody tells
+  std::shared_ptr<MemoryPart> part;      ///< this buffer, to `events`
 };
 
 }  // namespace peermr::detail

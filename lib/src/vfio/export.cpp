@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include <fcntl.h>
-#include <fmt/format.h>
-#include <linux/vfio.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
-#include <limits>
+#include <cstddef>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -17,54 +13,76 @@
 #include "vfio/checks.hpp"
 #include "vfio/device_impl.hpp"
 #include "vfio/dma_buf_state.hpp"
+#include "vfio/exporter.hpp"
 
 namespace peermr::vfio {
 namespace {
 
 constexpr std::string_view kExport = "export dma-buf of";
 
-/// Argument of VFIO_DEVICE_FEATURE: a header, the feature's struct, its ranges. Bytes in a vector
-/// that is aligned for all of them.
-class FeatureArgument {
- public:
-  explicit FeatureArgument(std::size_t ranges)
-      : size_bytes_(sizeof(vfio_device_feature) + sizeof(peermr_vfio_dma_buf) +
-                    ranges * sizeof(peermr_vfio_dma_range)),
-        words_((size_bytes_ + sizeof(std::uint64_t) - 1) / sizeof(std::uint64_t)) {
-    header().argsz = static_cast<std::uint32_t>(size_bytes_);
-  }
-
-  vfio_device_feature& header() { return *reinterpret_cast<vfio_device_feature*>(words_.data()); }
-  peermr_vfio_dma_buf& dma_buf() { return *reinterpret_cast<peermr_vfio_dma_buf*>(header().data); }
-
- private:
-  std::size_t size_bytes_;
-  std::vector<std::uint64_t> words_;
-};
-
-Error export_error(int error_number, const std::string& name) {
+Error export_error(int error_number, const std::string& name, const PciDevice& device,
+                   const ExportOptions& options) {
   switch (error_number) {
-    case ENOTTY:
     case EOPNOTSUPP:
+      if (options.write_combine) {
+        return make_error(Errc::kNotOffered, kExport, name,
+                          "this BAR is not mapped write-combining; as root, before the device is "
+                          "opened: echo MASK > /sys/bus/pci/devices/" +
+                              device.bdf.to_string() + "/peermr_wc_bars, bit n of MASK for BAR n");
+      }
+      [[fallthrough]];
+    case ENOTTY:
       return make_error(Errc::kNoDmaBufFeature, kExport, name,
                         "it takes Linux 6.19 or later with CONFIG_VFIO_PCI_DMABUF and "
                         "CONFIG_PCI_P2PDMA, and a VFIO driver that supports it");
     case ENODEV:
       return errno_error(error_number, kExport, name,
                          "the kernel could not claim the BAR, or the device is going away");
+    case EPERM:
+      return errno_error(error_number, kExport, name, "the device's memory is private to a VM");
+    case E2BIG:
+      return errno_error(error_number, kExport, name, "too many ranges");
     default:
       return errno_error(error_number, kExport, name);
   }
 }
 
-}  // namespace
-
-bool Device::can_export_dma_buf() const {
-  FeatureArgument argument(0);
-  argument.header().flags =
-      PEERMR_VFIO_FEATURE_DMA_BUF | VFIO_DEVICE_FEATURE_PROBE | VFIO_DEVICE_FEATURE_GET;
-  return ::ioctl(fd(), VFIO_DEVICE_FEATURE, &argument.header()) == 0;
+std::uint32_t open_flags(const ExportOptions& options) noexcept {
+  return static_cast<std::uint32_t>(O_CLOEXEC | (options.read_only ? O_RDONLY : O_RDWR));
 }
+
+// The descriptor, or a negative errno value.
+int export_mainline(const Backend& backend, BarIndex bar, std::span<const BarRange> ranges,
+                    const ExportOptions& options) {
+  const std::size_t bytes =
+      sizeof(peermr_vfio_dma_buf) + ranges.size() * sizeof(peermr_vfio_dma_range);
+  std::vector<std::uint64_t> words((bytes + sizeof(std::uint64_t) - 1) / sizeof(std::uint64_t));
+  auto* request = reinterpret_cast<peermr_vfio_dma_buf*>(words.data());
+  request->region_index = bar.value();
+  request->open_flags = open_flags(options);
+  request->nr_ranges = static_cast<std::uint32_t>(ranges.size());
+  for (std::size_t i = 0; i < ranges.size(); ++i) {
+    request->ranges[i] = {.offset = ranges[i].offset_bytes, .length = ranges[i].length_bytes};
+  }
+  return backend.call(ExportCall::kMainline, request, bytes);
+}
+
+int export_peermr(const Backend& backend, BarIndex bar, std::span<const BarRange> ranges,
+                  const ExportOptions& options) {
+  std::vector<peermr_export_range> parts;
+  parts.reserve(ranges.size());
+  for (const BarRange& range : ranges) parts.push_back({range.offset_bytes, range.length_bytes});
+  peermr_export_create request{};
+  request.size = sizeof(request);
+  request.flags = export_flags(options);
+  request.bar = bar.value();
+  request.open_flags = open_flags(options);
+  request.nr_ranges = static_cast<std::uint32_t>(parts.size());
+  request.ranges = reinterpret_cast<std::uintptr_t>(parts.data());
+  return backend.call(ExportCall::kExport, &request, sizeof(request));
+}
+
+}  // namespace
 
 Result<DmaBuf> Device::export_dma_buf(BarIndex bar, std::span<const BarRange> ranges,
                                       const ExportOptions& options) const {
@@ -72,28 +90,25 @@ Result<DmaBuf> Device::export_dma_buf(BarIndex bar, std::span<const BarRange> ra
   const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
   const auto total = check_ranges(kExport, name, impl_->pci.bar(bar), ranges, page);
   if (!total) return total.error();
-  // argsz is 32 bits wide.
-  if (ranges.size() > std::numeric_limits<std::uint32_t>::max() / 2 / sizeof(BarRange)) {
-    return make_error(std::errc::invalid_argument, kExport, name, "too many ranges");
+  if (ranges.size() > PEERMR_EXPORT_MAX_RANGES) {
+    return make_error(std::errc::invalid_argument, kExport, name,
+                      "too many ranges: at most " + std::to_string(PEERMR_EXPORT_MAX_RANGES));
   }
-  FeatureArgument argument(ranges.size());
-  argument.header().flags = PEERMR_VFIO_FEATURE_DMA_BUF | VFIO_DEVICE_FEATURE_GET;
-  peermr_vfio_dma_buf& request = argument.dma_buf();
-  request.region_index = bar.value();
-  request.open_flags =
-      static_cast<std::uint32_t>(O_CLOEXEC | (options.read_only ? O_RDONLY : O_RDWR));
-  request.nr_ranges = static_cast<std::uint32_t>(ranges.size());
-  for (std::size_t i = 0; i < ranges.size(); ++i) {
-    request.ranges[i] = {.offset = ranges[i].offset_bytes, .length = ranges[i].length_bytes};
+  if (auto offered = check_options(kExport, name, impl_->pci, impl_->features, options); !offered) {
+    return offered.error();
   }
-  const int fd = ::ioctl(this->fd(), VFIO_DEVICE_FEATURE, &argument.header());
-  if (fd < 0) return export_error(errno, name);
+  const bool ours = impl_->features.kind == ExporterKind::kPeermrVfio ||
+                    impl_->features.kind == ExporterKind::kPeermrBar;
+  const int fd = (ours ? export_peermr : export_mainline)(*impl_->backend, bar, ranges, options);
+  if (fd < 0) return export_error(-fd, name, impl_->pci, options);
   auto state = std::make_shared<peermr::detail::DmaBufState>();
   state->fd = UniqueFd(fd);
   state->size_bytes = *total;
   state->exporter = bdf();
   state->name = name;
   state->events = impl_->events;
+  state->part = std::make_shared<peermr::detail::MemoryPart>(
+      peermr::detail::MemoryPart{.manual_rearm = options.manual_rearm});
   return DmaBuf(std::move(state));
 }
 

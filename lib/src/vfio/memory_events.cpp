@@ -5,11 +5,12 @@
 
 namespace peermr::detail {
 
-MemoryEvents::State MemoryEvents::subscribe(const std::shared_ptr<MemoryObserver>& observer) {
+MemoryEvents::State MemoryEvents::subscribe(const std::shared_ptr<MemoryObserver>& observer,
+                                            const std::shared_ptr<const MemoryPart>& part) {
   const std::lock_guard lock(mutex_);
   // Those that have gone are dropped here, so that the list does not grow with every region made.
-  std::erase_if(observers_, [](const auto& held) { return held.expired(); });
-  observers_.push_back(observer);
+  std::erase_if(observers_, [](const Entry& entry) { return entry.observer.expired(); });
+  observers_.push_back({observer, part});
   return state_;
 }
 
@@ -24,39 +25,78 @@ MemoryEvents::Observers MemoryEvents::change_state(State state) {
   const std::lock_guard lock(mutex_);
   if (state_ != State::kGone) state_ = state;
   Observers alive;
-  for (const auto& held : observers_) {
-    if (auto observer = held.lock()) alive.push_back(std::move(observer));
+  for (const Entry& entry : observers_) {
+    auto observer = entry.observer.lock();
+    if (observer) alive.push_back({std::move(observer), entry.part && entry.part->manual_rearm});
   }
   return alive;
 }
 
-Result<void> MemoryEvents::quiesce_all() {
-  const State before = state();
-  const Observers observers = change_state(State::kRevoked);
+MemoryEvents::Observers MemoryEvents::users_of(const MemoryPart& part) const {
+  const std::lock_guard lock(mutex_);
+  Observers alive;
+  for (const Entry& entry : observers_) {
+    if (entry.part.get() != &part) continue;
+    auto observer = entry.observer.lock();
+    if (observer) alive.push_back({std::move(observer), part.manual_rearm});
+  }
+  return alive;
+}
+
+namespace {
+
+// Tells all; when one refuses, nothing happens, and those told before (`undo`) use the memory
+// again.
+template <typename Observers>
+Result<void> quiesce_each(const Observers& observers, bool undo) {
   for (std::size_t i = 0; i < observers.size(); ++i) {
-    auto done = observers[i]->quiesce();
+    auto done = observers[i].observer->quiesce();
     if (done) continue;
-    change_state(before);
-    if (before == State::kAvailable) {
-      for (std::size_t told = 0; told < i; ++told) observers[told]->restore();
-    }
+    for (std::size_t told = 0; undo && told < i; ++told) observers[told].observer->restore();
     return done;
   }
   return {};
 }
 
+}  // namespace
+
+Result<void> MemoryEvents::quiesce_all() {
+  const State before = state();
+  auto done = quiesce_each(change_state(State::kRevoked), before == State::kAvailable);
+  if (!done) change_state(before);
+  return done;
+}
+
 MemoryEvents::Restored MemoryEvents::restore_all() {
   Restored result;
   if (state() == State::kGone) return result;
-  for (const auto& observer : change_state(State::kAvailable)) {
+  for (const auto& [observer, manual_rearm] : change_state(State::kAvailable)) {
     ++result.observers;
-    if (observer->restore()) ++result.in_use;
+    if (!manual_rearm && observer->restore()) ++result.in_use;
   }
   return result;
 }
 
 void MemoryEvents::gone_all() {
-  for (const auto& observer : change_state(State::kGone)) observer->gone();
+  for (const auto& present : change_state(State::kGone)) present.observer->gone();
+}
+
+Result<void> MemoryEvents::quiesce_part(const MemoryPart& part) {
+  return quiesce_each(users_of(part), state() == State::kAvailable);
+}
+
+MemoryEvents::Restored MemoryEvents::restore_part(const MemoryPart& part) {
+  Restored result;
+  if (state() != State::kAvailable) return result;
+  for (const auto& present : users_of(part)) {
+    ++result.observers;
+    if (present.observer->restore()) ++result.in_use;
+  }
+  return result;
+}
+
+void MemoryEvents::gone_part(const MemoryPart& part) {
+  for (const auto& present : users_of(part)) present.observer->gone();
 }
 
 }  // namespace peermr::detail

@@ -24,15 +24,23 @@ class MemoryObserver {
   virtual void gone() = 0;
 };
 
+/// A part of a device's memory with a fate of its own: a buffer, which its owner can take back
+/// alone, or which stays away after a revoke until it is re-armed.
+struct MemoryPart {
+  bool manual_rearm = false;
+};
+
 /// Tells the users of a device's memory what the owner is about to do with it. Thread-safe; the
 /// owner serialises its own calls (quiesce_all, restore_all, gone_all).
 class MemoryEvents {
  public:
   enum class State { kAvailable, kRevoked, kGone };
 
-  /// From now on `observer` is told; held weakly. Returns what the memory is now: not kAvailable
-  /// means that the next call, if any, is restore() or gone().
-  State subscribe(const std::shared_ptr<MemoryObserver>& observer);
+  /// From now on `observer`, who uses `part` (null: all of the memory), is told; held weakly.
+  /// Returns what the memory is now: not kAvailable means that the next call, if any, is restore()
+  /// or gone().
+  State subscribe(const std::shared_ptr<MemoryObserver>& observer,
+                  const std::shared_ptr<const MemoryPart>& part = nullptr);
 
   [[nodiscard]] State state() const;
 
@@ -43,16 +51,31 @@ class MemoryEvents {
     std::size_t observers = 0;
     std::size_t in_use = 0;  ///< of those, the ones whose restore() returned true
   };
+  /// Users of parts with manual re-arm are counted, but not told: see restore_part().
   Restored restore_all();
 
   void gone_all();
 
+  /// As the three above for the users of one part; the memory's state stays as it is.
+  Result<void> quiesce_part(const MemoryPart& part);
+  Restored restore_part(const MemoryPart& part);
+  void gone_part(const MemoryPart& part);
+
  private:
-  using Observers = std::vector<std::shared_ptr<MemoryObserver>>;
+  struct Entry {
+    std::weak_ptr<MemoryObserver> observer;
+    std::shared_ptr<const MemoryPart> part;
+  };
+  struct Present {
+    std::shared_ptr<MemoryObserver> observer;
+    bool manual_rearm;
+  };
+  using Observers = std::vector<Present>;
   Observers change_state(State state);
+  [[nodiscard]] Observers users_of(const MemoryPart& part) const;
 
   mutable std::mutex mutex_;  // protects what follows; never held while an observer is called
-  std::vector<std::weak_ptr<MemoryObserver>> observers_;
+  std::vector<Entry> observers_;
   State state_ = State::kAvailable;
 };
 

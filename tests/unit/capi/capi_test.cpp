@@ -11,6 +11,9 @@
 #include "capi/handles.hpp"
 #include "region/fake_registrar.hpp"
 #include "region/region_core.hpp"
+#include "vfio/device_impl.hpp"
+#include "vfio/dma_buf_state.hpp"
+#include "vfio/fake_backend.hpp"
 
 extern "C" int open_from_c(const char* bdf);
 
@@ -119,7 +122,82 @@ TEST(CapiErrors, OptionsOfAnotherSizeOrWithUnknownFlagsAreRefused) {
   EXPECT_EQ(peermr_region_register(nullptr, nullptr, &options, &region), -EINVAL);
 }
 
+class CapiExporter : public testing::Test {
+ protected:
+  explicit CapiExporter(test::FakeExporter exporter = test::FakeExporter::peermr())
+      : exporter_(std::move(exporter)) {
+    PciDevice pci;
+    pci.bdf = Bdf(0, 4, 0, 0);
+    pci.bars.push_back({.index = BarIndex(2), .size_bytes = 1 << 20, .memory = true});
+    device_ = new peermr_device{vfio::Device(
+        std::make_unique<vfio::Device::Impl>(pci, std::make_unique<test::FakeBackend>(exporter_)))};
+  }
+  ~CapiExporter() override {
+    peermr_dma_buf_close(buffer_);
+    EXPECT_EQ(peermr_device_close(device_), 0);
+  }
+  int export_with(unsigned int flags) {
+    const peermr_range range{.offset = 0, .length = 4096};
+    return peermr_device_export(device_, 2, &range, 1, flags, &buffer_);
+  }
+
+  test::FakeExporter exporter_;
+  peermr_device* device_ = nullptr;
+  peermr_dma_buf* buffer_ = nullptr;
+};
+
+TEST_F(CapiExporter, TellsFeaturesAndTakesThem) {
+  EXPECT_EQ(peermr_device_features(device_),
+            PEERMR_CAN_EXPORT | PEERMR_CAN_MMAP | PEERMR_CAN_MANUAL_REARM | PEERMR_CAN_DELEGATE |
+                PEERMR_CAN_REVOKE | PEERMR_CAN_QUERY | PEERMR_CAN_BE_PRIVATE);
+  EXPECT_EQ(export_with(1u << 5), -EINVAL);
+  ASSERT_EQ(export_with(PEERMR_EXPORT_WITH_MMAP | PEERMR_EXPORT_WITH_MANUAL_REARM), 0);
+  EXPECT_EQ(exporter_.created.flags, PEERMR_EXPORT_MANUAL_REARM);
+}
+
+TEST_F(CapiExporter, QueriesRearmsAndRevokes) {
+  ASSERT_EQ(export_with(PEERMR_EXPORT_WITH_MANUAL_REARM), 0);
+  peermr_buffer_status status{};
+  EXPECT_EQ(peermr_device_query(device_, buffer_, &status), -EINVAL) << "its size is not set";
+  status.size = sizeof(status);
+  exporter_.query.state = PEERMR_EXPORT_HELD;
+  exporter_.query.revokes = 4;
+  ASSERT_EQ(peermr_device_query(device_, buffer_, &status), 0);
+  EXPECT_EQ(status.state, PEERMR_BUFFER_HELD);
+  EXPECT_EQ(status.revokes, 4u);
+  EXPECT_EQ(peermr_device_rearm(device_, buffer_, 4), 0);
+  exporter_.failures[test::ExportCall::kRearm] = ESTALE;
+  EXPECT_EQ(peermr_device_rearm(device_, buffer_, 3), -ESTALE);
+  EXPECT_EQ(peermr_device_revoke(device_, buffer_), 0);
+  exporter_.failures[test::ExportCall::kRevoke] = EBADFD;
+  EXPECT_EQ(peermr_device_revoke(device_, buffer_), -ENODEV);
+  EXPECT_THAT(peermr_last_error(), HasSubstr("revoked for good before"));
+  EXPECT_EQ(peermr_device_make_private(device_, 1), 0);
+}
+
+class CapiMainline : public CapiExporter {
+ protected:
+  CapiMainline() : CapiExporter(test::FakeExporter::mainline()) {}
+};
+
+TEST_F(CapiMainline, LacksThemWithARemedy) {
+  EXPECT_EQ(peermr_device_features(device_), PEERMR_CAN_EXPORT | PEERMR_CAN_DELEGATE);
+  EXPECT_EQ(export_with(PEERMR_EXPORT_WITH_MANUAL_REARM), -EOPNOTSUPP);
+  EXPECT_THAT(peermr_last_error(), HasSubstr("peermr_bar"));
+  ASSERT_EQ(export_with(0), 0);
+  EXPECT_EQ(peermr_device_revoke(device_, buffer_), -EOPNOTSUPP);
+}
+
+TEST(CapiErrors, WatchNeedsAnAddressAndTheModule) {
+  peermr_dma_buf buffer{DmaBuf(std::make_shared<detail::DmaBufState>())};
+  peermr_watch* watch = nullptr;
+  EXPECT_EQ(peermr_watch_create(&buffer, "nonsense", &watch), -EINVAL);
+  EXPECT_LT(peermr_watch_create(&buffer, "0000:7f:1f.7", &watch), 0);
+  EXPECT_EQ(watch, nullptr);
+}
+
 TEST(CapiErrors, ClosingNothingSucceeds) {
+  peermr_watch_close(nullptr);
   EXPECT_EQ(peermr_region_close(nullptr), 0);
   EXPECT_EQ(peermr_device_close(nullptr), 0);
   peermr_dma_buf_close(nullptr);

@@ -88,6 +88,22 @@ TEST(MemoryEvents, GoneIsFinal) {
   EXPECT_EQ(events.subscribe(std::make_shared<Recorder>()), State::kGone);
 }
 
+TEST(MemoryEvents, PartWithManualRearmIsRestoredAloneAndAtOnceWhenTheRevokeIsCalledOff) {
+  MemoryEvents events;
+  const auto part = std::make_shared<MemoryPart>(MemoryPart{.manual_rearm = true});
+  const auto user = std::make_shared<Recorder>();
+  events.subscribe(user, part);
+  EXPECT_TRUE(events.quiesce_all());
+  EXPECT_EQ(events.restore_all().observers, 1u);
+  EXPECT_EQ(user->calls(), "q");
+  EXPECT_EQ(events.restore_part(*part).in_use, 1u);
+  EXPECT_EQ(user->calls(), "qr");
+  const auto refuser = std::make_shared<Recorder>(true);
+  events.subscribe(refuser);
+  EXPECT_FALSE(events.quiesce_all());
+  EXPECT_EQ(user->calls(), "qrqr");
+}
+
 TEST(MemoryEvents, ObserversThatWentAreNotKept) {
   MemoryEvents events;
   auto one = std::make_shared<Recorder>();

@@ -61,6 +61,21 @@ TEST(OpenDevice, WithoutIommuGroupSaysHowToGetOne) {
   EXPECT_THAT(error.message(), HasSubstr("IOMMU"));
 }
 
+TEST(OpenDevice, WithoutIommuGroupPeermrBarIsAWay) {
+  Machine machine;
+  machine.add(kPlace, {.driver = "vfio-pci"});
+  EXPECT_THAT(open_fails(machine).message(), HasSubstr("modprobe peermr_bar"));
+}
+
+TEST(OpenDevice, ThatPeermrBarHasGoesThroughItsFile) {
+  Machine machine;
+  machine.add(kPlace, {.driver = "peermr_bar"});
+  test::write_file(machine.root() / "dev/peermr_bar/0000:04:00.0", "");
+  const Error error = open_fails(machine);
+  EXPECT_EQ(error.code(), std::errc::not_supported);
+  EXPECT_THAT(error.message(), HasSubstr("dev/peermr_bar/0000:04:00.0"));
+}
+
 TEST(OpenDevice, WithoutTheVfioModuleSaysWhatToLoad) {
   Machine machine;
   machine.add(kPlace, {.driver = "vfio-pci", .iommu_group = 7});

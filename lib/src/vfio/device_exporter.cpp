@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// The calls of a device that only peermr's own exporters have.
+
+#include <cerrno>
+
+#include "vfio/device_impl.hpp"
+#include "vfio/dma_buf_state.hpp"
+#include "vfio/exporter.hpp"
+
+namespace peermr::vfio {
+namespace {
+
+template <typename Argument>
+Argument argument_for(const DmaBuf& buffer) {
+  Argument argument{};
+  argument.size = sizeof(argument);
+  argument.dmabuf_fd = buffer.fd();
+  return argument;
+}
+
+// The buffer is dead whatever ended the call; with these it was, or may be, somebody else's.
+bool buffer_is_dead(int error_number) noexcept {
+  return error_number == 0 || error_number == EBADFD || error_number == EINTR ||
+         error_number == ENODEV;
+}
+
+}  // namespace
+
+const ExporterFeatures& Device::exporter_features() const noexcept {
+  return impl_->features;
+}
+
+bool Device::can_export_dma_buf() const {
+  return impl_->features.kind != ExporterKind::kNone;
+}
+
+Result<ExporterInfo> Device::exporter_info() const {
+  constexpr std::string_view kAsk = "ask for the exporter of";
+  if (!impl_->features.info) {
+    return not_offered(kAsk, impl_->name, impl_->pci, impl_->features);
+  }
+  peermr_export_info info{};
+  info.size = sizeof(info);
+  if (const int status = impl_->backend->call(ExportCall::kInfo, &info, sizeof(info)); status < 0) {
+    return exporter_error(-status, kAsk, impl_->name);
+  }
+  return to_info(info);
+}
+
+Result<BufferStatus> Device::query(const DmaBuf& buffer) const {
+  constexpr std::string_view kQuery = "query dma-buf of";
+  if (!impl_->features.query) {
+    return not_offered(kQuery, buffer.name(), impl_->pci, impl_->features);
+  }
+  auto argument = argument_for<peermr_export_query>(buffer);
+  const int status = impl_->backend->call(ExportCall::kQuery, &argument, sizeof(argument));
+  if (status < 0) return exporter_error(-status, kQuery, buffer.name());
+  return to_status(argument);
+}
+
+Result<void> Device::revoke(const DmaBuf& buffer) {
+  constexpr std::string_view kRevoke = "revoke dma-buf of";
+  if (!impl_->features.revoke) {
+    return not_offered(kRevoke, buffer.name(), impl_->pci, impl_->features);
+  }
+  const std::lock_guard lock(impl_->transition);
+  const auto& part = buffer.state()->part;
+  if (part) {
+    if (auto quiet = impl_->events->quiesce_part(*part); !quiet) return quiet;
+  }
+  auto argument = argument_for<peermr_export_revoke>(buffer);
+  const int error_number =
+      -std::min(impl_->backend->call(ExportCall::kRevoke, &argument, sizeof(argument)), 0);
+  if (part && buffer_is_dead(error_number)) {
+    impl_->events->gone_part(*part);
+  } else if (part) {
+    impl_->events->restore_part(*part);
+  }
+  if (error_number != 0) return exporter_error(error_number, kRevoke, buffer.name());
+  return {};
+}
+
+Result<void> Device::rearm(const DmaBuf& buffer, std::uint64_t revokes) {
+  constexpr std::string_view kRearm = "re-arm dma-buf of";
+  if (!impl_->features.manual_rearm) {
+    return not_offered(kRearm, buffer.name(), impl_->pci, impl_->features);
+  }
+  const std::lock_guard lock(impl_->transition);
+  auto argument = argument_for<peermr_export_rearm>(buffer);
+  argument.revokes = revokes;
+  const int status = impl_->backend->call(ExportCall::kRearm, &argument, sizeof(argument));
+  if (status < 0) return exporter_error(-status, kRearm, buffer.name());
+  if (const auto& part = buffer.state()->part) impl_->events->restore_part(*part);
+  return {};
+}
+
+Result<void> Device::make_private(PrivateMappings mappings) {
+  constexpr std::string_view kMake = "make private the memory of";
+  if (!impl_->features.make_private) {
+    return not_offered(kMake, impl_->name, impl_->pci, impl_->features);
+  }
+  const std::lock_guard lock(impl_->transition);
+  if (auto quiet = impl_->events->quiesce_all(); !quiet) return quiet;
+  peermr_export_private argument{};
+  argument.size = sizeof(argument);
+  argument.flags = mappings == PrivateMappings::kZap ? PEERMR_PRIVATE_ZAP : 0;
+  const int status = impl_->backend->call(ExportCall::kPrivate, &argument, sizeof(argument));
+  if (status >= 0 || status == -EALREADY) {
+    impl_->events->gone_all();
+  } else {
+    impl_->events->restore_all();
+  }
+  if (status < 0) return exporter_error(-status, kMake, impl_->name);
+  return {};
+}
+
+}  // namespace peermr::vfio
