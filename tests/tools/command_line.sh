@@ -43,6 +43,12 @@ expect 2 '--duration' bench --duration 0
 expect 2 '--listen' bench --listen unix:/x --connect unix:/x
 expect 2 'listening peer' bench --connect unix:/x --target host
 expect 2 'files' bench report
+expect 0 '--against' bench revoke --help
+expect 2 '--target' bench revoke
+expect 2 'name a BAR' bench revoke --target host
+expect 2 'one device' bench revoke --target 0000:04:00.0:4:all --target 0000:05:00.0:4:all
+expect 2 'at most 65536' bench revoke --target 0000:04:00.0:4:all --buffers 65537
+expect 2 '--pairs' bench revoke --target 0000:04:00.0:4:all --pairs 0
 expect 1 'No such file' bench report /nonexistent.json
 expect 1 'such device' bench --device no-such-nic
 expect 1 '/nonexistent' topo --sysfs /nonexistent

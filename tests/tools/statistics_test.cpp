@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <numeric>
+#include <tuple>
 
 #include "bench/runner.hpp"
 
@@ -55,6 +57,32 @@ TEST(MiddleRow, OneBadMeasurementIsTheResult) {
   const Row row = middle_row({good_row(1, 1), bad, good_row(3, 3)});
   EXPECT_FALSE(row.good());
   EXPECT_EQ(row.verdict(), "MISMATCH at offset 0x40");
+}
+
+std::vector<double> one_to(int n) {
+  std::vector<double> values(static_cast<std::size_t>(n));
+  std::iota(values.begin(), values.end(), 1.0);
+  std::reverse(values.begin(), values.end());
+  return values;
+}
+
+// Ranks from tables of the binomial distribution.
+TEST(MedianInterval, IsTheTabulatedOrderStatistics) {
+  for (const auto& [n, low, high] :
+       {std::tuple(6, 1, 6), {8, 1, 8}, {9, 2, 8}, {20, 6, 15}, {30, 10, 21}, {100, 40, 61}}) {
+    const MedianInterval interval = median_interval(one_to(n));
+    EXPECT_EQ(interval.low, low) << n;
+    EXPECT_EQ(interval.high, high) << n;
+    EXPECT_EQ(interval.median, (n + 1) / 2.0) << n;
+  }
+}
+
+TEST(MedianInterval, OfFewValuesIsAllOfThem) {
+  EXPECT_EQ(median_interval({}).median, 0);
+  for (int n : {1, 2, 5}) {
+    EXPECT_EQ(median_interval(one_to(n)).low, 1) << n;
+    EXPECT_EQ(median_interval(one_to(n)).high, n) << n;
+  }
 }
 
 }  // namespace

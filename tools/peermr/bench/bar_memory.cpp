@@ -2,8 +2,8 @@
 #include <fmt/core.h>
 
 #include "base/system.hpp"
-#include "base/units.hpp"
 #include "bench/local_targets.hpp"
+#include "bench/permission.hpp"
 #include "peermr/region.hpp"
 #include "peermr/topology.hpp"
 
@@ -43,32 +43,6 @@ class BarMemory final : public TargetMemory {
   std::uint32_t lkey_;
   std::vector<std::uint64_t> saved_;
 };
-
-Error refused(const TargetSpec& spec, std::string_view detail) {
-  return make_error(std::errc::operation_not_permitted, "use as a target", spec.name(), detail);
-}
-
-// A BAR is not scratch space: somebody must have said which part of it may be overwritten.
-Result<vfio::BarRange> permitted_range(const TargetSpec& spec, const Bar& bar,
-                                       const TargetOptions& options) {
-  const std::string size = format_bytes(bar.size_bytes);
-  if (!bar.memory) {
-    return make_error(std::errc::invalid_argument, "use as a target", spec.name(),
-                      "it is I/O ports, not memory: choose a memory BAR (peermr topo)");
-  }
-  if (!bar.prefetchable && !options.allow_registers) {
-    return refused(spec,
-                   "it is not prefetchable, so it may hold registers that change the device "
-                   "when touched: --allow-non-prefetchable if you know better");
-  }
-  if (spec.extent == TargetSpec::Extent::kNone) {
-    return refused(spec, fmt::format("say which part may be overwritten: {}:{}:OFFSET+LENGTH, or "
-                                     ":all for its {}",
-                                     spec.device.to_string(), spec.bar.value(), size));
-  }
-  if (spec.extent == TargetSpec::Extent::kAll) return vfio::BarRange{0, bar.size_bytes};
-  return vfio::BarRange{spec.offset_bytes, spec.length_bytes};
-}
 
 // Paths are predicted for the device that does the DMA: the one that imports the memory.
 void predict(const Topology& topology, const BenchDevice& device, const TargetSpec& spec,
@@ -117,13 +91,7 @@ Result<std::unique_ptr<TargetMemory>> make_bar_memory(const BenchDevice& device,
                                                       const TargetOptions& options) {
   auto topology = Topology::read(system_paths());
   if (!topology) return std::move(topology).error();
-  const PciDevice* owner = topology->find(spec.device);
-  const Bar* bar = owner == nullptr ? nullptr : owner->bar(spec.bar);
-  if (bar == nullptr) {
-    return make_error(std::errc::invalid_argument, "use as a target", spec.name(),
-                      "the device has no such BAR (peermr topo lists them)");
-  }
-  auto range = permitted_range(spec, *bar, options);
+  auto range = permitted_range(*topology, spec, options.allow_registers);
   if (!range) return std::move(range).error();
 
   auto region = register_bar(device, vfio, spec, *range, options);

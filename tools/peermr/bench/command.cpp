@@ -3,6 +3,7 @@
 
 #include "base/units.hpp"
 #include "bench/commands.hpp"
+#include "bench/revoke/command.hpp"
 
 namespace peermr::tool {
 namespace {
@@ -128,6 +129,7 @@ void add_bench_command(CLI::App& app, int& status) {
   add_where(*bench, *options);
   bench->footer(kExitCodeHelp);
   add_report_command(*bench, status);
+  add_revoke_command(*bench, status);
   bench->callback([bench, options, texts, &status] {
     if (!bench->get_subcommands().empty()) return;
     finish(*options, *texts);

@@ -69,6 +69,14 @@ Result<Environment> environment_from_json(const json& object) {
 
 }  // namespace
 
+ReportDevice report_device(const BenchDevice& device) {
+  const auto& info = device.info();
+  return {device.name(), info.driver, info.bdf ? info.bdf->to_string() : std::string(),
+          device.emulated() ? DeviceKind::kEmulated
+          : info.bdf        ? DeviceKind::kHardware
+                            : DeviceKind::kSoftware};
+}
+
 std::string_view to_string(DeviceKind kind) noexcept {
   switch (kind) {
     case DeviceKind::kHardware:

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "bench/rdma_device.hpp"
 #include "bench/row.hpp"
 #include "peermr/result.hpp"
 
@@ -31,6 +32,8 @@ struct ReportDevice {
   std::string bdf;  ///< empty for a software device
   DeviceKind kind = DeviceKind::kHardware;
 };
+
+[[nodiscard]] ReportDevice report_device(const BenchDevice& device);
 
 struct Environment {
   std::string label;   ///< of this run, for a table of several: the lab's topology

@@ -158,14 +158,6 @@ Result<std::vector<Column>> make_columns(const BenchOptions& options, Session& s
   return columns;
 }
 
-ReportDevice describe(const BenchDevice& device) {
-  const auto& info = device.info();
-  return {device.name(), info.driver, info.bdf ? info.bdf->to_string() : std::string(),
-          device.emulated() ? DeviceKind::kEmulated
-          : info.bdf        ? DeviceKind::kHardware
-                            : DeviceKind::kSoftware};
-}
-
 // The driver of the emulated device measures it on each read.
 std::optional<double> copy_bandwidth(const ReportDevice& device) {
   if (device.kind != DeviceKind::kEmulated) return std::nullopt;
@@ -184,9 +176,9 @@ Environment describe(const BenchOptions& options, const Session& session) {
   environment.label = options.label;
   environment.kernel = system.release;
   environment.arch = system.machine;
-  environment.devices.push_back(describe(*session.device));
-  if (session.second) environment.devices.push_back(describe(*session.second));
-  if (session.compare) environment.devices.push_back(describe(*session.compare));
+  environment.devices.push_back(report_device(*session.device));
+  if (session.second) environment.devices.push_back(report_device(*session.second));
+  if (session.compare) environment.devices.push_back(report_device(*session.compare));
   environment.compare = options.compare;
   environment.repeat = options.repeat;
   environment.depth = options.depth;

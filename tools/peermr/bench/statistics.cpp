@@ -22,4 +22,23 @@ double median(std::vector<double> values) {
   return (values[middle - 1] + values[middle]) / 2;
 }
 
+MedianInterval median_interval(std::vector<double> values) {
+  if (values.empty()) return {};
+  std::sort(values.begin(), values.end());
+  // The k-th smallest of n values is above the true median only if fewer than k fell below it, each
+  // of which happens with probability 1/2: from both ends as many are cut off as keep that below
+  // 2.5 %.
+  const std::size_t n = values.size();
+  double exactly = std::pow(0.5, static_cast<double>(n));
+  double at_most = exactly;
+  std::size_t cut = 0;
+  while (2 * (cut + 1) < n) {
+    exactly *= static_cast<double>(n - cut) / static_cast<double>(cut + 1);
+    if (at_most + exactly > 0.025) break;
+    at_most += exactly;
+    ++cut;
+  }
+  return {median(values), values[cut], values[n - 1 - cut]};
+}
+
 }  // namespace peermr::tool
