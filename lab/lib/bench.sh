@@ -7,6 +7,7 @@ bench_topologies=(switch root-ports)
 bench_time_limit=360
 
 command_bench() {
+  [[ ${1:-} != revoke ]] || { shift; command_bench_revoke "$@"; return; }
   local json='' topology measured=() args=() build=run
   while (($#)); do
     case $1 in

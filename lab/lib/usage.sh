@@ -79,6 +79,7 @@ END
 usage_bench() {
   cat <<END
 Usage: $LAB_COMMAND_LINE bench [OPTIONS] [ARGUMENTS]
+       $LAB_COMMAND_LINE bench revoke [--json DIR] [--no-build] [ARGUMENTS]
 
 Boots a guest for each path, moves data by RDMA into and out of the BAR of a device
 that userspace owns through VFIO, verifies every byte, and prints one table.
@@ -86,6 +87,12 @@ that userspace owns through VFIO, verifies every byte, and prints one table.
   --compare rxe    also measure the kernel's software RDMA in the same guests
   --no-build       use what was built last
   ARGUMENTS        passed on to 'peermr bench' in the guest
+
+bench revoke: what export, map, revoke and restore cost over each path, with this
+project's exporter in alternating pairs with the kernel's own; for up to 4096 buffers,
+and for a BAR of 16 GiB against 16 MiB. Takes several minutes.
+  --json DIR       the figures as JSON, into files revoke*.json there
+  ARGUMENTS        passed on to 'peermr bench revoke' in the guest
 END
 }
 
