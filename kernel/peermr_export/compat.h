@@ -33,11 +33,9 @@ static inline bool dma_buf_attach_revocable(struct dma_buf_attachment *attach)
 
 #endif
 
-/* Since 7.0; the flags are optional there. */
+/* Since 7.0 */
 #ifndef kzalloc_obj
-#define kzalloc_obj(object, ...) \
-	kzalloc(sizeof(object), \
-		(gfp_t)(GFP_KERNEL __VA_OPT__(* 0 | (__VA_ARGS__))))
+#define kzalloc_obj(object, gfp) kzalloc(sizeof(object), gfp)
 #endif
 
 #endif

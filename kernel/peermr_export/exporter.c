@@ -19,7 +19,7 @@ struct peermr_exporter *peermr_exporter_create(struct pci_dev *pdev)
 	err = pcim_p2pdma_init(pdev);
 	if (err)
 		return ERR_PTR(err);
-	exporter = kzalloc_obj(*exporter);
+	exporter = kzalloc_obj(*exporter, GFP_KERNEL);
 	if (!exporter)
 		return ERR_PTR(-ENOMEM);
 
