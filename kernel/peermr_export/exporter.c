@@ -67,6 +67,12 @@ void peermr_exporter_put(struct peermr_exporter *exporter)
 }
 EXPORT_SYMBOL_GPL(peermr_exporter_put);
 
+void peermr_exporter_offer(struct peermr_exporter *exporter, u32 flags)
+{
+	exporter->offered = flags;
+}
+EXPORT_SYMBOL_GPL(peermr_exporter_offer);
+
 int peermr_exporter_open(struct peermr_exporter *exporter, u32 claimed,
 			 u32 combining, u32 reasons)
 {

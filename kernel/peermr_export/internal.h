@@ -38,6 +38,7 @@ struct seq_file;
 /**
  * struct peermr_exporter - a device whose memory is exported
  * @kref: the driver's reference, and one of each buffer
+ * @offered: flags that the driver handles
  * @pdev: used only on behalf of the driver
  * @name: the device's, for messages
  * @debugfs: its file
@@ -62,6 +63,7 @@ struct seq_file;
  */
 struct peermr_exporter {
 	struct kref kref;
+	u32 offered;
 	struct pci_dev *pdev;
 	char name[32];
 	struct dentry *debugfs;

@@ -8,11 +8,7 @@
 
 #include "internal.h"
 
-/*
- * Copies a structure that begins with its size. What the user has beyond the
- * kernel's must be 0; what he lacks is 0, but for the first @least bytes.
- */
-static int peermr_copy_in(void *to, size_t size, size_t least,
+int peermr_export_copy_in(void *to, size_t size, size_t least,
 			  const void __user *from, size_t argsz)
 {
 	u32 user_size;
@@ -25,6 +21,7 @@ static int peermr_copy_in(void *to, size_t size, size_t least,
 		return -EINVAL;
 	return copy_struct_from_user(to, size, from, user_size);
 }
+EXPORT_SYMBOL_GPL(peermr_export_copy_in);
 
 /* The first member, size, is what the user said. */
 static int peermr_copy_out(void __user *to, const void *from, size_t size)
@@ -42,7 +39,8 @@ int peermr_exporter_ioc_create(struct peermr_exporter *exporter,
 	struct peermr_export_range *ranges;
 	int ret;
 
-	ret = peermr_copy_in(&create, sizeof(create), sizeof(create), arg, argsz);
+	ret = peermr_export_copy_in(&create, sizeof(create), sizeof(create),
+				    arg, argsz);
 	if (ret)
 		return ret;
 	if (create.reserved || !create.nr_ranges)
@@ -111,7 +109,8 @@ int peermr_exporter_ioc_revoke(struct peermr_exporter *exporter,
 	struct peermr_buffer *buffer;
 	int err;
 
-	err = peermr_copy_in(&revoke, sizeof(revoke), sizeof(revoke), arg, argsz);
+	err = peermr_export_copy_in(&revoke, sizeof(revoke), sizeof(revoke),
+				    arg, argsz);
 	if (err)
 		return err;
 	if (revoke.flags || revoke.reserved)
@@ -159,7 +158,8 @@ int peermr_exporter_ioc_rearm(struct peermr_exporter *exporter,
 	struct peermr_buffer *buffer;
 	int err;
 
-	err = peermr_copy_in(&rearm, sizeof(rearm), sizeof(rearm), arg, argsz);
+	err = peermr_export_copy_in(&rearm, sizeof(rearm), sizeof(rearm),
+				    arg, argsz);
 	if (err)
 		return err;
 	if ((rearm.flags & ~(modes | PEERMR_REARM_MODE_ONLY)) ||
@@ -211,7 +211,8 @@ int peermr_exporter_ioc_query(struct peermr_exporter *exporter,
 	struct peermr_buffer *buffer;
 	int err;
 
-	err = peermr_copy_in(&query, sizeof(query), sizeof(query), arg, argsz);
+	err = peermr_export_copy_in(&query, sizeof(query), sizeof(query),
+				    arg, argsz);
 	if (err)
 		return err;
 	if (query.flags || query.reserved)
@@ -235,7 +236,8 @@ int peermr_exporter_ioc_info(struct peermr_exporter *exporter,
 	struct peermr_export_info out = {};
 	int err;
 
-	err = peermr_copy_in(&info, sizeof(info), sizeof(info), arg, argsz);
+	err = peermr_export_copy_in(&info, sizeof(info), sizeof(info),
+				    arg, argsz);
 	if (err)
 		return err;
 	if (info.flags || info.reserved)
@@ -243,7 +245,7 @@ int peermr_exporter_ioc_info(struct peermr_exporter *exporter,
 
 	mutex_lock(&exporter->lock);
 	out.size = info.size;
-	out.flags = PEERMR_EXPORT_FLAGS;
+	out.flags = PEERMR_EXPORT_FLAGS | exporter->offered;
 	if (!exporter->combining)
 		out.flags &= ~PEERMR_EXPORT_WRITE_COMBINE;
 	out.why = exporter->reasons;

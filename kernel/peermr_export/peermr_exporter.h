@@ -81,6 +81,24 @@ void peermr_exporter_restore(struct peermr_exporter *exporter, u32 reason);
  */
 void peermr_exporter_late(struct peermr_exporter *exporter);
 
+/**
+ * peermr_exporter_offer() - the driver itself handles these PEERMR_EXPORT_* flags
+ *
+ * Once, before the exporter is opened: struct peermr_export_info tells of them.
+ */
+void peermr_exporter_offer(struct peermr_exporter *exporter, u32 flags);
+
+/**
+ * peermr_export_copy_in() - copy a structure that begins with its size
+ * @size: of @to
+ * @least: bytes that the user must have at least
+ * @argsz: bytes that are there at @from
+ *
+ * What the user has beyond @size must be 0 (-E2BIG); what he lacks is 0.
+ */
+int peermr_export_copy_in(void *to, size_t size, size_t least,
+			  const void __user *from, size_t argsz);
+
 /*
  * What users ask for: @arg is a structure of peermr_export.h in user memory, of
  * which @argsz bytes are there. Errors are described with it.

@@ -45,6 +45,15 @@ static int peermr_vfio_feature_dma_buf(struct peermr_vfio *pv, u32 flags,
 	return ret;
 }
 
+static int peermr_vfio_feature_export(struct peermr_vfio *pv, u32 flags,
+				      void __user *arg, size_t argsz)
+{
+	int ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_GET,
+				     sizeof(struct peermr_export_create));
+
+	return ret == 1 ? peermr_vfio_export(pv, arg, argsz) : ret;
+}
+
 /* Those that carry a structure of peermr_export.h. */
 static int peermr_vfio_feature_own(struct peermr_vfio *pv, u32 flags,
 				   void __user *arg, size_t argsz,
@@ -84,8 +93,7 @@ int peermr_vfio_feature(struct vfio_device *vdev, u32 flags, void __user *arg,
 	case VFIO_DEVICE_FEATURE_DMA_BUF:
 		return peermr_vfio_feature_dma_buf(pv, flags, arg, argsz);
 	case PEERMR_VFIO_FEATURE_EXPORT:
-		return peermr_vfio_feature_own(pv, flags, arg, argsz,
-					       peermr_exporter_ioc_create, get);
+		return peermr_vfio_feature_export(pv, flags, arg, argsz);
 	case PEERMR_VFIO_FEATURE_REVOKE:
 		return peermr_vfio_feature_own(pv, flags, arg, argsz,
 					       peermr_exporter_ioc_revoke, set);
@@ -98,6 +106,8 @@ int peermr_vfio_feature(struct vfio_device *vdev, u32 flags, void __user *arg,
 	case PEERMR_VFIO_FEATURE_INFO:
 		return peermr_vfio_feature_own(pv, flags, arg, argsz,
 					       peermr_exporter_ioc_info, get);
+	case PEERMR_VFIO_FEATURE_PRIVATE:
+		return peermr_vfio_feature_private(pv, flags, arg, argsz);
 	case VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY:
 	case VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP:
 	case VFIO_DEVICE_FEATURE_LOW_POWER_EXIT:

@@ -22,6 +22,11 @@ struct peermr_vfio *peermr_vfio_of(struct pci_dev *pdev)
 	return container_of(core, struct peermr_vfio, core);
 }
 
+/* For delegated buffers. */
+static const struct vfio_pci_device_ops peermr_vfio_pci_ops = {
+	.get_dmabuf_phys = vfio_pci_core_get_dmabuf_phys,
+};
+
 static int peermr_vfio_probe(struct pci_dev *pdev,
 			     const struct pci_device_id *id)
 {
@@ -34,13 +39,17 @@ static int peermr_vfio_probe(struct pci_dev *pdev,
 		return PTR_ERR(pv);
 	mutex_init(&pv->change);
 	mutex_init(&pv->settle);
+	init_rwsem(&pv->access);
+	init_rwsem(&pv->fault);
+	pv->core.pci_ops = &peermr_vfio_pci_ops;
 	pv->exporter = peermr_exporter_create(pdev);
 	if (IS_ERR(pv->exporter)) {
 		err = PTR_ERR(pv->exporter);
 		goto err_put_device;
 	}
+	peermr_exporter_offer(pv->exporter, PEERMR_EXPORT_DELEGATE);
 	pci_set_drvdata(pdev, &pv->core);
-	err = vfio_pci_core_register_device(&pv->core);
+	err = peermr_vfio_register(pv);
 	if (err)
 		goto err_put_exporter;
 	return 0;
@@ -58,7 +67,7 @@ static void peermr_vfio_remove(struct pci_dev *pdev)
 
 	/* First, since the core waits for the user, who may not care. */
 	peermr_exporter_revoke(pv->exporter, PEERMR_WHY_REMOVED, false);
-	vfio_pci_core_unregister_device(&pv->core);
+	peermr_vfio_unregister(pv);
 	peermr_exporter_put(pv->exporter);
 	vfio_put_device(&pv->core.vdev);
 }
@@ -88,6 +97,7 @@ static struct pci_driver peermr_vfio_driver = {
 	.remove = peermr_vfio_remove,
 	.sriov_configure = peermr_vfio_sriov_configure,
 	.err_handler = &peermr_vfio_err_handlers,
+	.dev_groups = peermr_vfio_groups,
 	.driver_managed_dma = true,
 };
 module_pci_driver(peermr_vfio_driver);

@@ -77,6 +77,7 @@ static u32 peermr_vfio_claimed(struct vfio_pci_core_device *core)
 static int peermr_vfio_open_device(struct vfio_device *vdev)
 {
 	struct peermr_vfio *pv = to_peermr_vfio(vdev);
+	u32 combining;
 	int err;
 
 	err = vfio_pci_core_enable(&pv->core);
@@ -84,9 +85,11 @@ static int peermr_vfio_open_device(struct vfio_device *vdev)
 		return err;
 
 	mutex_lock(&pv->settle);
+	combining = peermr_vfio_combine(pv);
 	pv->memory_gone = !peermr_vfio_memory_there(pv);
 	err = peermr_exporter_open(pv->exporter, peermr_vfio_claimed(&pv->core),
-				   0, pv->memory_gone ? PEERMR_WHY_MEMORY : 0);
+				   combining,
+				   pv->memory_gone ? PEERMR_WHY_MEMORY : 0);
 	pv->is_open = !err;
 	mutex_unlock(&pv->settle);
 	if (err) {
@@ -105,6 +108,7 @@ static void peermr_vfio_close_device(struct vfio_device *vdev)
 	mutex_lock(&pv->settle);
 	pv->is_open = false;
 	mutex_unlock(&pv->settle);
+	peermr_vfio_end_private(pv);
 	vfio_pci_core_close_device(vdev);
 }
 
@@ -129,6 +133,8 @@ static long peermr_vfio_ioctl(struct vfio_device *vdev, unsigned int cmd,
 	struct peermr_vfio *pv = to_peermr_vfio(vdev);
 	long ret;
 
+	if (cmd == VFIO_DEVICE_IOEVENTFD)
+		return peermr_vfio_ioeventfd(pv, arg);
 	if (!peermr_vfio_may_reset(pv, cmd, (void __user *)arg))
 		return vfio_pci_core_ioctl(vdev, cmd, arg);
 	ret = peermr_vfio_begin_change(pv);
@@ -137,17 +143,6 @@ static long peermr_vfio_ioctl(struct vfio_device *vdev, unsigned int cmd,
 	ret = vfio_pci_core_ioctl(vdev, cmd, arg);
 	peermr_vfio_end_change(pv);
 	return ret;
-}
-
-static ssize_t peermr_vfio_write(struct vfio_device *vdev,
-				 const char __user *buf, size_t count,
-				 loff_t *ppos)
-{
-	struct peermr_vfio *pv = to_peermr_vfio(vdev);
-
-	if (VFIO_PCI_OFFSET_TO_INDEX(*ppos) == VFIO_PCI_CONFIG_REGION_INDEX)
-		return peermr_vfio_config_write(pv, buf, count, ppos);
-	return vfio_pci_core_write(vdev, buf, count, ppos);
 }
 
 const struct vfio_device_ops peermr_vfio_ops = {
@@ -159,9 +154,9 @@ const struct vfio_device_ops peermr_vfio_ops = {
 	.ioctl = peermr_vfio_ioctl,
 	.get_region_info_caps = vfio_pci_ioctl_get_region_info,
 	.device_feature = peermr_vfio_feature,
-	.read = vfio_pci_core_read,
+	.read = peermr_vfio_read,
 	.write = peermr_vfio_write,
-	.mmap = vfio_pci_core_mmap,
+	.mmap = peermr_vfio_mmap,
 	.request = vfio_pci_core_request,
 	.match = vfio_pci_core_match,
 	.match_token_uuid = vfio_pci_core_match_token_uuid,
