@@ -16,8 +16,9 @@ struct peermr_exporter *peermr_exporter_create(struct pci_dev *pdev)
 	struct peermr_exporter *exporter;
 	int err;
 
+	/* Without BARs that can be mapped there is nothing to export, and no more. */
 	err = pcim_p2pdma_init(pdev);
-	if (err)
+	if (err && err != -EOPNOTSUPP)
 		return ERR_PTR(err);
 	exporter = kzalloc_obj(*exporter, GFP_KERNEL);
 	if (!exporter)

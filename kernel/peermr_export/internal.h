@@ -68,13 +68,13 @@ struct peermr_exporter {
 	char name[32];
 	struct dentry *debugfs;
 
-	struct mutex transition;
+	struct mutex transition; /* a revoke, restore or close */
 	wait_queue_head_t drained;
 	bool waiting;
 	bool is_private;
 	struct kvm *kvm;
 
-	struct mutex lock;
+	struct mutex lock; /* reasons, buffers and counts */
 	struct list_head buffers;
 	u32 nr_buffers;
 	u32 reasons;

@@ -39,25 +39,21 @@ static int peermr_vfio_byte(const struct peermr_vfio_span *span, u64 offset,
 	return 1;
 }
 
-static bool peermr_vfio_has_flr(struct pci_dev *pdev)
+void peermr_vfio_find_af_flr(struct peermr_vfio *pv)
 {
-	u32 cap;
-
-	return !pcie_capability_read_dword(pdev, PCI_EXP_DEVCAP, &cap) &&
-	       (cap & PCI_EXP_DEVCAP_FLR);
-}
-
-static bool peermr_vfio_has_af_flr(struct pci_dev *pdev, u8 af)
-{
+	const u8 needed = PCI_AF_CAP_FLR | PCI_AF_CAP_TP;
+	struct pci_dev *pdev = pv->core.pdev;
+	u8 af = pci_find_capability(pdev, PCI_CAP_ID_AF);
 	u8 cap;
 
-	return !pci_read_config_byte(pdev, af + PCI_AF_CAP, &cap) &&
-	       (cap & PCI_AF_CAP_FLR) && (cap & PCI_AF_CAP_TP);
+	pv->af_flr = 0;
+	if (af && !pci_read_config_byte(pdev, af + PCI_AF_CAP, &cap) &&
+	    (cap & needed) == needed)
+		pv->af_flr = af + PCI_AF_CTRL;
 }
 
 /* Whether byte @offset, one of the four, takes the memory with value @byte. */
-static bool peermr_vfio_takes(struct peermr_vfio *pv, u64 offset, u8 byte,
-			      u8 af)
+static bool peermr_vfio_takes(struct peermr_vfio *pv, u64 offset, u8 byte)
 {
 	struct pci_dev *pdev = pv->core.pdev;
 
@@ -65,23 +61,21 @@ static bool peermr_vfio_takes(struct peermr_vfio *pv, u64 offset, u8 byte,
 		return !(byte & PCI_COMMAND_MEMORY) && !pdev->no_command_memory;
 	if (pdev->pm_cap && offset == pdev->pm_cap + PCI_PM_CTRL)
 		return byte & PCI_PM_CTRL_STATE_MASK;
-	if (af && offset == af + PCI_AF_CTRL)
-		return (byte & PCI_AF_CTRL_FLR) &&
-		       peermr_vfio_has_af_flr(pdev, af);
+	if (offset == pv->af_flr)
+		return byte & PCI_AF_CTRL_FLR;
 	return (byte & (PCI_EXP_DEVCTL_BCR_FLR >> 8)) &&
-	       peermr_vfio_has_flr(pdev);
+	       (pdev->devcap & PCI_EXP_DEVCAP_FLR);
 }
 
 static int peermr_vfio_classify(struct peermr_vfio *pv,
 				const struct peermr_vfio_span *span)
 {
 	struct pci_dev *pdev = pv->core.pdev;
-	u8 af = pci_find_capability(pdev, PCI_CAP_ID_AF);
 	const u64 offsets[] = {
 		PCI_COMMAND,
 		pdev->pm_cap ? pdev->pm_cap + PCI_PM_CTRL : 0,
 		pci_pcie_cap(pdev) ? pci_pcie_cap(pdev) + PCI_EXP_DEVCTL + 1 : 0,
-		af ? af + PCI_AF_CTRL : 0,
+		pv->af_flr,
 	};
 	int ret, found = PEERMR_WRITE_OTHER;
 	u8 byte;
@@ -95,7 +89,7 @@ static int peermr_vfio_classify(struct peermr_vfio *pv,
 			return ret;
 		if (!ret)
 			continue;
-		if (peermr_vfio_takes(pv, offsets[i], byte, af))
+		if (peermr_vfio_takes(pv, offsets[i], byte))
 			return PEERMR_WRITE_TAKES;
 		found = PEERMR_WRITE_HARMLESS;
 	}

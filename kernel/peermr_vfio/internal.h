@@ -27,6 +27,7 @@
  * @is_open: the core's virtual configuration space exists
  * @memory_gone: what the exporter was told last
  * @wc_bars: BARs to be write-combining when the device is opened
+ * @af_flr: where the advanced features capability has its reset bit, or 0
  * @access: held while the core accesses BARs for the user; above mmap_lock
  * @fault: held while a fault inserts pages of a BAR; below mmap_lock, above
  *         memory_lock
@@ -39,11 +40,12 @@
 struct peermr_vfio {
 	struct vfio_pci_core_device core;
 	struct peermr_exporter *exporter;
-	struct mutex change;
-	struct mutex settle;
+	struct mutex change; /* of memory, by the user */
+	struct mutex settle; /* look, and tell the exporter */
 	bool is_open;
 	bool memory_gone;
 	u32 wc_bars;
+	u8 af_flr;
 	struct rw_semaphore access;
 	struct rw_semaphore fault;
 	bool is_private;
@@ -81,6 +83,8 @@ int peermr_vfio_feature(struct vfio_device *vdev, u32 flags, void __user *arg,
 			size_t argsz);
 
 /* config.c */
+/* To be called while the device is awake. */
+void peermr_vfio_find_af_flr(struct peermr_vfio *pv);
 ssize_t peermr_vfio_config_write(struct peermr_vfio *pv, const char __user *buf,
 				 size_t count, loff_t *ppos);
 

@@ -84,8 +84,9 @@ static int peermr_vfio_open_device(struct vfio_device *vdev)
 	if (err)
 		return err;
 
-	mutex_lock(&pv->settle);
+	peermr_vfio_find_af_flr(pv);
 	combining = peermr_vfio_combine(pv);
+	mutex_lock(&pv->settle);
 	pv->memory_gone = !peermr_vfio_memory_there(pv);
 	err = peermr_exporter_open(pv->exporter, peermr_vfio_claimed(&pv->core),
 				   combining,

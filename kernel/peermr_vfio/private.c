@@ -133,11 +133,18 @@ static void peermr_vfio_zap(struct peermr_vfio *pv)
 			    1);
 }
 
-static void peermr_vfio_set_private_flag(struct peermr_vfio *pv, bool value)
+/* From 0 on no fault and no mmap passes. */
+static int peermr_vfio_stop_faults(struct peermr_vfio *pv, bool zap)
 {
+	int err = 0;
+
 	down_write(&pv->fault);
-	pv->is_private = value;
+	if (pv->mmapped && !zap)
+		err = -EBUSY;
+	else
+		pv->is_private = true;
 	up_write(&pv->fault);
+	return err;
 }
 
 /* Called with `access` held for write: no access is under way, none begins. */
@@ -150,18 +157,18 @@ static int peermr_vfio_make_private(struct peermr_vfio *pv, bool zap)
 	/* Neither can be taken back. */
 	if (READ_ONCE(pv->core.ioeventfds_nr) || pv->delegated)
 		return -EBUSY;
-	/* From here on no mmap passes, so that the answer stays true. */
-	peermr_vfio_set_private_flag(pv, true);
-	if (READ_ONCE(pv->mmapped) && !zap)
-		err = -EBUSY;
-	else
-		err = peermr_exporter_set_private(pv->exporter,
-						  pv->core.vdev.kvm, zap);
+	err = peermr_vfio_stop_faults(pv, zap);
 	if (err)
-		peermr_vfio_set_private_flag(pv, false);
-	else
-		peermr_vfio_zap(pv);
-	return err;
+		return err;
+	err = peermr_exporter_set_private(pv->exporter, pv->core.vdev.kvm, zap);
+	if (err) {
+		down_write(&pv->fault);
+		pv->is_private = false;
+		up_write(&pv->fault);
+		return err;
+	}
+	peermr_vfio_zap(pv);
+	return 0;
 }
 
 int peermr_vfio_feature_private(struct peermr_vfio *pv, u32 flags,

@@ -238,8 +238,9 @@ void pnic_mr_fault(struct pnic_dev *dev, u32 key)
 }
 
 /*
- * Errors beside the usual ones: EOPNOTSUPP, the exporter refuses this kind of importer; EINVAL, the
- * device can't reach the memory peer to peer; ENODEV, the memory is revoked at the moment.
+ * Errors beside the usual ones: EOPNOTSUPP, the exporter refuses this kind of importer; EINVAL (EXDEV
+ * from peermr's exporter), the device can't reach the memory peer to peer; ENODEV, the memory is
+ * revoked at the moment; EPERM, it is private; EACCES, it is read-only.
  */
 struct ib_mr *pnic_reg_user_mr_dmabuf(struct ib_pd *ibpd, u64 offset, u64 length, u64 iova, int fd,
 				      int access, struct ib_dmah *dmah,
@@ -273,7 +274,9 @@ struct ib_mr *pnic_reg_user_mr_dmabuf(struct ib_pd *ibpd, u64 offset, u64 length
 	 * command: from its end on the exporter's callback finds the MR and fences it.
 	 */
 	dma_resv_lock(pnic_mr_resv(mr), NULL);
-	err = ib_umem_dmabuf_map_pages(umem_dmabuf);
+	err = pnic_check_private(dev, umem_dmabuf->attach->dmabuf);
+	if (!err)
+		err = ib_umem_dmabuf_map_pages(umem_dmabuf);
 	if (!err)
 		err = pnic_mr_create(mr, to_pnic_pd(ibpd)->pdn, iova, access, PNIC_MR_FAULTABLE);
 	if (!err) {

@@ -5,6 +5,8 @@
 
 #include "pnic.h"
 
+struct dma_buf;
+
 /* ---- page lists (pnic_pages.c) ------------------------------------------------------------- */
 
 struct pnic_pages_block {
@@ -142,6 +144,7 @@ int pnic_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata);
 /* ---- pnic_mr.c ----------------------------------------------------------------------------- */
 struct ib_mr *pnic_reg_user_mr(struct ib_pd *ibpd, u64 start, u64 length, u64 iova, int access,
 			       struct ib_dmah *dmah, struct ib_udata *udata);
+int pnic_check_private(struct pnic_dev *dev, struct dma_buf *dmabuf);
 struct ib_mr *pnic_reg_user_mr_dmabuf(struct ib_pd *ibpd, u64 offset, u64 length, u64 iova, int fd,
 				      int access, struct ib_dmah *dmah,
 				      struct uverbs_attr_bundle *attrs);
