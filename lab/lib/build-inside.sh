@@ -10,6 +10,8 @@ set -euo pipefail
 kernel=$1
 part=$2
 headers=/usr/src/linux-headers-$kernel
+# shellcheck source=/dev/null
+. /src/lab/lib/modules-inside.sh
 
 folders=(lib lab/nic providers/pnic tools)
 stage=/build/stage-run.new
@@ -27,23 +29,6 @@ configure() {
     -DCMAKE_INSTALL_PREFIX=/usr -DCMAKE_INSTALL_LIBDIR=lib/x86_64-linux-gnu -DCMAKE_INSTALL_SYSCONFDIR=/etc \
     -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O2 -g1 -DNDEBUG" -DCMAKE_C_FLAGS_RELWITHDEBINFO="-O2 -g1 -DNDEBUG" \
     -DPEERMR_RDMA_CORE_SOURCE=/usr/src/rdma-core "${options[@]}"
-}
-
-# Kbuild writes beside the sources: it works on a copy, made anew when a file came or went and otherwise brought up to
-# date, so that what did not change is not compiled again.
-build_modules() {
-  local list sum
-  [[ -d /src/kernel ]] || return 0
-  list=$(cd /src/kernel && find . -type f | sort)
-  sum=$(cd /src/kernel && xargs -d '\n' sha256sum <<<"$list")
-  [[ $sum != "$(cat /build/kernel.sum 2>/dev/null)" || ! -d /build/kernel ]] || return 0
-  if [[ $list != "$(cut -c67- /build/kernel.sum 2>/dev/null)" || ! -d /build/kernel ]]; then
-    rm -rf /build/kernel
-  fi
-  rm -f /build/kernel.sum
-  cp -a -u -T /src/kernel /build/kernel
-  make -C "$headers" M=/build/kernel -j"$(nproc)" W=1 modules
-  echo "$sum" >/build/kernel.sum
 }
 
 # A guest without its tools would fail in strange ways: what is missing must be said here.
@@ -107,6 +92,6 @@ if [[ ! -e /build/cmake/build.ninja ]] || ! cmp -s "$0" /build/configured-by; th
 fi
 cp "$0" /build/configured-by
 build_programs
-build_modules
+compile_modules "$headers" /build/kernel "$kernel"
 index_modules
 install_stage
