@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # Makes a booted guest a place to work in: file systems, drivers, devices where they belong, and /etc/lab.env, which
-# says where everything is. Its environment comes from the kernel command line (lab.topology, lab.nic_domain).
+# says where everything is. Its environment comes from the kernel command line (lab.topology, lab.nic_domain, lab.time_scale).
 set -euo pipefail
 
 option() { sed -n "s/.*\blab\.$1=\([^ ]*\).*/\1/p" /proc/cmdline; }
@@ -26,9 +26,22 @@ mount_file_systems() {
 # slow is not stuck: the other watchdogs get patience.
 set_watchdogs() {
   sysctl -q kernel.panic_on_oops=1 kernel.panic=-1
-  sysctl -q kernel.hung_task_timeout_secs=20 kernel.hung_task_check_interval_secs=5 || true
+  sysctl -q kernel.hung_task_timeout_secs=$((20 * time_scale)) kernel.hung_task_check_interval_secs=5 || true
   sysctl -q kernel.watchdog_thresh=60 || true
   ulimit -c 0
+}
+
+# On the debug kernel, faults are injected by fail-nth (tests/guest/fault): also where an allocation may sleep or be in high
+# memory, and without a stack trace for each, which would look like a bug's.
+set_fault_injection() {
+  local dir
+  for dir in /sys/kernel/debug/{failslab,fail_page_alloc,fail_usercopy,fail_function}; do
+    [[ -d $dir ]] || continue
+    echo 0 >"$dir/verbose"
+    [[ ! -e $dir/ignore-gfp-wait ]] || echo N >"$dir/ignore-gfp-wait"
+    [[ ! -e $dir/ignore-gfp-highmem ]] || echo N >"$dir/ignore-gfp-highmem"
+    [[ ! -e $dir/min-order ]] || echo 0 >"$dir/min-order"
+  done
 }
 
 # by_id VENDOR:DEVICE: addresses of such devices, in order.
@@ -73,8 +86,10 @@ load_drivers() {
 
 topology=$(option topology)
 nic_domain=$(option nic_domain)
+time_scale=$(option time_scale)
 mount_file_systems
 set_watchdogs
+set_fault_injection
 mapfile -t nics < <(by_id 1234:504e)
 nvme=$(by_id 1b36:0010)
 ivshmem=$(by_id 1af4:1110)
@@ -88,6 +103,7 @@ done
 
 cat >/etc/lab.env <<END
 LAB_TOPOLOGY=$topology
+LAB_TIME_SCALE=$time_scale
 LAB_NIC0=${nics[0]:-}
 LAB_NIC1=${nics[1]:-}
 LAB_NVME=$nvme

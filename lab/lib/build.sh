@@ -11,6 +11,7 @@ ensure_build() {
   echo "$LAB_SOURCE" >"$LAB_BUILD/source"
   take_lock 8 "$LAB_BUILD.lock" -x "another run is building this checkout"
   build_locked "$1"
+  [[ -z $LAB_DEBUG_KERNEL ]] || build_debug_locked
   drop_lock 8
   snapshot_stage "$stage"
 }
@@ -25,6 +26,17 @@ reuse_build() {
   else
     die "nothing has been built yet: $LAB_COMMAND_LINE build"
   fi
+}
+
+# build_debug_locked: the kernel modules for the debug kernel, to stage-debug. stage-debug.of says which one it was: the
+# loader cannot tell two debug kernels of the same release apart.
+build_debug_locked() {
+  local key=${LAB_DEBUG_KERNEL##*/}
+  step build-debug "building the kernel modules for $LAB_DEBUG_RELEASE" in_kernel_build \
+    bash /src/lab/lib/build-debug.sh "$LAB_DEBUG_RELEASE" "$key"
+  # shellcheck disable=SC2016 # the inner shell expands
+  flock "$LAB_BUILD.stage.lock" sh -c 'rm -rf "$1" && mv "$1.new" "$1" && echo "$2" >"$1.of"' sh \
+    "$LAB_BUILD/stage-debug" "$key"
 }
 
 # snapshot_stage STAGE: see ensure_build.
@@ -43,6 +55,10 @@ snapshot_stage() {
   LAB_STAGE=$dir/stage
   # Hard links: the build makes new files, it never writes into these.
   flock "$LAB_BUILD.stage.lock" cp -al "$LAB_BUILD/$1" "$LAB_STAGE"
+  [[ -n $LAB_DEBUG_KERNEL ]] || return 0
+  [[ $(cat "$LAB_BUILD/stage-debug.of" 2>/dev/null) == "${LAB_DEBUG_KERNEL##*/}" ]] ||
+    die "the kernel modules have not been built for this debug kernel: leave out --no-build"
+  flock "$LAB_BUILD.stage.lock" cp -al "$LAB_BUILD/stage-debug/." "$LAB_STAGE/"
 }
 
 build_locked() {

@@ -21,8 +21,10 @@ prune_logs() {
     while read -r _ dir; do rm -rf --one-file-system -- "$dir"; done
 }
 
-# prepare_all run|guest|all|nothing: nothing uses what was built last; the others: see ensure_build.
+# prepare_all run|guest|all|nothing: nothing uses what was built last; the others: see ensure_build. Guests run the kernel
+# that $kernel names.
 prepare_all() {
+  use_kernel "${kernel:-stock}"
   ensure_rootfs
   note_versions
   ensure_guest_image
@@ -54,7 +56,7 @@ command_build() {
 }
 
 command_test() {
-  local labels='' filter='' topology='' build=all
+  local labels='' filter='' topology='' build='' kernel=stock
   while (($#)); do
     case $1 in
       --label)
@@ -65,15 +67,18 @@ command_test() {
         ;;
       --filter) need_value "$1" $# && filter=$2 && shift ;;
       --topology) need_value "$1" $# && need_topology "$2" && topology=$2 && shift ;;
+      --kernel) need_value "$1" $# && need_kernel "$2" && kernel=$2 && shift ;;
       --no-build) build=nothing ;;
       *) usage_error "test: unknown argument '$1'" ;;
     esac
     shift
   done
-  [[ -n $labels || -z $topology ]] || labels=guest
+  # The others have nothing to do with the guests' kernel.
+  [[ -n $labels || (-z $topology && $kernel == stock) ]] || labels=guest
+  [[ -n $build || $labels =~ unit|nic || -z $labels ]] || build=guest
   check_filter "$filter"
   begin
-  prepare_all "$build"
+  prepare_all "${build:-all}"
   run_tests "${labels:-unit nic guest}" "$filter" "$topology"
 }
 
@@ -85,10 +90,11 @@ check_filter() {
 }
 
 command_shell() {
-  local topology=switch build=guest
+  local topology=switch build=guest kernel=stock
   while (($#)); do
     case $1 in
       --topology) need_value "$1" $# && need_topology "$2" && topology=$2 && shift ;;
+      --kernel) need_value "$1" $# && need_kernel "$2" && kernel=$2 && shift ;;
       --no-build) build=nothing ;;
       *) usage_error "shell: unknown argument '$1'" ;;
     esac
@@ -108,13 +114,14 @@ command_shell() {
 }
 
 command_exec() {
-  local topology=switch timeout=300 share='' build=guest
+  local topology=switch timeout=300 share='' build=guest kernel=stock
   VM_PNICD_ARGS=
   VM_MEMORY=
   VM_MONITOR=
   while (($#)); do
     case $1 in
       --topology) need_value "$1" $# && need_topology "$2" && topology=$2 && shift ;;
+      --kernel) need_value "$1" $# && need_kernel "$2" && kernel=$2 && shift ;;
       --timeout)
         need_value "$1" $#
         [[ $2 =~ ^[1-9][0-9]{0,5}$ ]] || usage_error "--timeout wants seconds, not '$2'"
@@ -138,7 +145,7 @@ command_exec() {
   prepare_all "$build"
   new_guest exec
   printf '%q ' "$@" >"$guest_dir/share/job"
-  run_and_share "$topology" "$timeout" "$share"
+  run_and_share "$topology" $((timeout * LAB_TIME_SCALE)) "$share"
 }
 
 # run_and_share TOPOLOGY TIMEOUT DIR: what the job left in the share, without the lab's own files, goes to DIR.
@@ -169,9 +176,9 @@ command_clean() {
   fi
   take_lock 9 "$LAB_CACHE/use.lock" -x "other runs use the cache"
   say "removing $LAB_CACHE"
-  for part in rootfs build guest stages logs; do
+  for part in rootfs build guest kernel stages logs; do
     child rm -rf --one-file-system -- "$LAB_CACHE/$part"
   done
-  rm -f "$LAB_CACHE/setup.lock" "$LAB_CACHE/use.lock"
+  rm -f "$LAB_CACHE/setup.lock" "$LAB_CACHE/kernel.lock" "$LAB_CACHE/use.lock"
   rmdir "$LAB_CACHE" 2>/dev/null || note "left, not the lab's: $(cd "$LAB_CACHE" && echo *)"
 }

@@ -26,6 +26,8 @@ mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
 ln -s /proc/self/fd "$root/dev/fd"
 
 while [[ $1 != -- ]]; do
+  # Places in /run are made here: what needs them is the same in every root file system.
+  [[ $2 != /run/* ]] || mkdir -p "$root$2"
   mount --bind "$1" "$root$2"
   [[ $3 == rw ]] || mount -o remount,bind,ro "$root$2"
   shift 3

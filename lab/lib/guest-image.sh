@@ -7,6 +7,7 @@
 #   OUTPUT/initramfs   a static busybox, the few modules that mount the root, and INIT
 #   OUTPUT/root        the root file system as one image, without what only builds need; a file served through 9p costs a
 #                      round trip for each of its path's components
+# KERNEL "built-in": only the initramfs, without modules, for a kernel that has built in what mounts the root.
 set -euo pipefail
 kernel=$1
 init=$2
@@ -30,28 +31,34 @@ make_kernel() {
 }
 
 make_initramfs() {
-  local dir path name applet
+  local dir applet
   dir=$(mktemp -d)
   mkdir -p "$dir/bin" "$dir/proc" "$dir/dev" "$dir/mnt" "$dir/modules"
   cp "$(command -v busybox)" "$dir/bin/busybox"
   for applet in sh mount mkdir insmod dd cat poweroff switch_root; do
     ln -s busybox "$dir/bin/$applet"
   done
-  # In the order in which they must be loaded.
+  : >"$dir/modules/order"
+  [[ $kernel == built-in ]] || add_modules "$dir/modules"
+  cp "$init" "$dir/init"
+  chmod 755 "$dir/init"
+  mknod "$dir/dev/console" c 5 1
+  (cd "$dir" && find . | cpio --quiet -o -H newc) >"$output/initramfs"
+}
+
+# add_modules DIR: with their names in DIR/order, in the order in which they must be loaded.
+add_modules() {
+  local dir=$1 path name
   modprobe --set-version "$kernel" --show-depends --all virtio_blk erofs 9pnet_virtio 9p overlay |
     awk '$1 == "insmod" && !seen[$2]++ { print $2 }' |
     while read -r path; do
       name=$(basename "$path" .xz)
       case $path in
-        *.xz) xz -dc "$path" >"$dir/modules/$name" ;;
-        *) cp "$path" "$dir/modules/$name" ;;
+        *.xz) xz -dc "$path" >"$dir/$name" ;;
+        *) cp "$path" "$dir/$name" ;;
       esac
       echo "$name"
-    done >"$dir/modules/order"
-  cp "$init" "$dir/init"
-  chmod 755 "$dir/init"
-  mknod "$dir/dev/console" c 5 1
-  (cd "$dir" && find . | cpio --quiet -o -H newc) >"$output/initramfs"
+    done >"$dir/order"
 }
 
 # Left out: compilers, emulators, headers, and what they come with.
@@ -64,6 +71,7 @@ make_root() {
   mkfs.erofs --quiet -x-1 -T0 --exclude-regex="^($left_out)(/.*)?\$" "$output/root" /lab/guest/root
 }
 
-make_kernel
 make_initramfs
+[[ $kernel != built-in ]] || exit 0
+make_kernel
 make_root

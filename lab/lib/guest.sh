@@ -7,7 +7,9 @@ lab_guests=0
 
 # What in a kernel log means that the kernel itself found a bug.
 lab_splat='WARNING: |BUG: |Oops: |Call Trace:|blocked for more than|UBSAN: |KASAN: |general protection fault|'
-lab_splat+='Kernel panic|detected stalls|refcount_t: |list_(add|del) corruption'
+lab_splat+='Kernel panic|detected stalls|refcount_t: |list_(add|del) corruption|'
+# What only the debug kernel says: lockdep that gave up, and DMA-API errors. (A leak is a BUG: see guest/main.sh.)
+lab_splat+='INFO: (lockdep|trying to register)|DMA-API: (exceeded|.*device driver|.*debugging out of memory)'
 
 topologies() { (cd "$LAB_DIR/topologies" && echo *); }
 
@@ -28,6 +30,32 @@ ensure_guest_image() {
   fi
   take_lock 6 "$LAB_IMAGE.lock" -s "another run is replacing the guest's image"
   choose_accelerator
+  [[ -z $LAB_DEBUG_KERNEL ]] || use_debug_image
+}
+
+# use_debug_image: LAB_IMAGE becomes one with the debug kernel and the same root.
+use_debug_image() {
+  local stock=$LAB_IMAGE
+  LAB_IMAGE+=-${LAB_DEBUG_KERNEL##*/}
+  if [[ ! -e $LAB_IMAGE || $LAB_IMAGE -ot $stock ]]; then
+    take_lock 8 "$LAB_CACHE/setup.lock" -x "another run is setting up the lab"
+    [[ -e $LAB_IMAGE && ! $LAB_IMAGE -ot $stock ]] || make_debug_image "$stock"
+    drop_lock 8
+  fi
+  exec {lab_image_lock}>>"$LAB_IMAGE.lock"
+  flock -s "$lab_image_lock"
+}
+
+make_debug_image() {
+  rm -rf --one-file-system -- "$LAB_CACHE"/guest/*.part
+  mkdir "$LAB_IMAGE.part"
+  doom "$LAB_IMAGE.part"
+  step image "making the guest's image with the debug kernel" in_rootfs "$LAB_SOURCE" /src ro "$LAB_IMAGE.part" /build rw \
+    -- bash /src/lab/lib/guest-image.sh built-in /src/lab/guest/init /build
+  ln "$1/root" "$LAB_IMAGE.part/root"
+  ln "$LAB_DEBUG_KERNEL/guest-kernel" "$LAB_IMAGE.part/kernel"
+  replace_dir "$LAB_IMAGE"
+  spare "$LAB_IMAGE.part"
 }
 
 make_guest_image() {
@@ -76,7 +104,7 @@ boot_guest() {
   in_rootfs "$LAB_IMAGE" /lab/image ro "$stage" /lab/guest/stage ro "$LAB_SOURCE" /lab/guest/src ro \
     "$guest_dir" /lab/run rw -- env VM_TOPOLOGY="$1" VM_TIMEOUT="$2" VM_ACCEL="$LAB_ACCEL" \
     VM_PNICD_ARGS="${VM_PNICD_ARGS:-}" VM_MEMORY="${VM_MEMORY:-}" VM_MONITOR="${VM_MONITOR:-}" \
-    VM_PROBE="${VM_PROBE:-}" \
+    VM_PROBE="${VM_PROBE:-}" VM_TIME_SCALE="$LAB_TIME_SCALE" \
     bash /lab/guest/src/lab/lib/vm.sh <&"${guest_input:-5}" >&4 &
   guest_pid=$!
   lab_children+=("$guest_pid")
@@ -124,6 +152,7 @@ guest_verdict() {
 report_guest_problem() {
   printf 'lab: %s\n' "$guest_problem" >&2
   guest_splats | sed 's/^/  kernel | /' >&2
+  head -n 40 "$guest_dir/share/leaks" 2>/dev/null | sed 's/^/  leak | /' >&2 || true
   grep -v 'warning:' "$guest_dir/qemu.log" 2>/dev/null | tail -n 5 | sed 's/^/  qemu | /' >&2 || true
   [[ $guest_problem != *pnicd* ]] || show_log pnicd.log 15
   [[ $guest_problem != *died* && $guest_problem != *time\ limit* ]] || show_log serial.log 15
@@ -137,7 +166,7 @@ show_log() {
 # run_in_guest TOPOLOGY TIMEOUT: the job in $guest_dir/share/job, with its output on our stdout. Returns its status, or
 # 125 when the guest, its kernel or its device failed, whatever the job said.
 run_in_guest() {
-  say "booting a guest: $1, $LAB_ACCEL"
+  say "booting a guest: $1, $LAB_ACCEL${LAB_DEBUG_KERNEL:+, debug kernel}"
   boot_guest "$1" "$2"
   wait_guest
   guest_verdict

@@ -5,7 +5,8 @@
 # first 20 lines say how:
 #
 #   # topology: switch root-ports   where it runs, once in each (default: switch)
-#   # timeout: 60                   seconds, after which it is killed and has failed (default: 60)
+#   # timeout: 60                   seconds, after which it is killed and has failed (default: 60); LAB_TIME_SCALE times as
+#                                   many on the debug kernel, which is slower
 #   # boot: own                     not in the guest that others share
 #   # pnicd: --break-fence          more arguments for the device; implies a guest of its own
 #   # memory: 16G                   size of the first memory device's BAR 2 (default: 64M); a guest of its own
@@ -13,13 +14,21 @@
 # A test starts in an empty directory, with the variables of /etc/lab.env (guest/prepare.sh); /src is the checkout,
 # programs built for tests are in /usr/libexec/peermr/tests. Its exit status: 0 passed, 77 skipped with the last line of
 # output as the reason, anything else failed. A test fails as well when the guest's kernel logs a bug while it runs, when
-# the guest dies, or when the device does; the tests after it get a new guest.
+# the guest dies, or when the device does; the tests after it get a new guest. On the debug kernel a leak that is found at the
+# guest's end is a failure too, of guest/TOPOLOGY/end.
 
 # The tests of this runner have tests of their own for it to run (tests/lab/runner.test.sh).
 guest_tests=${LAB_GUEST_TESTS:-tests/guest}
 
 # header FILE KEY: the value of a test's header line.
 header() { sed -n "1,20s/^# $2: *//p" "$LAB_SOURCE/$guest_tests/$1" | head -n 1; }
+
+# test_timeout FILE: in seconds, for the kernel that guests run.
+test_timeout() {
+  local timeout
+  timeout=$(header "$1" timeout)
+  echo $((${timeout:-60} * LAB_TIME_SCALE))
+}
 
 # run_guest_tests FILTER TOPOLOGY: those whose "guest/TOPOLOGY/NAME" matches FILTER; TOPOLOGY may be empty for all.
 run_guest_tests() {
@@ -70,15 +79,15 @@ one_guest() {
   batch_spoiled=0 # a test was found to have broken this guest
   new_guest "test-$topology"
   for file in "${batch_left[@]}"; do
-    timeout=$(header "$file" timeout)
-    printf '%s %d\n' "$file" "${timeout:-60}"
-    total=$((total + ${timeout:-60}))
+    timeout=$(test_timeout "$file")
+    printf '%s %d\n' "$file" "$timeout"
+    total=$((total + timeout))
   done >"$guest_dir/share/tests"
   printf 'exec bash /src/lab/guest/tests.sh %q' "/src/$guest_tests" >"$guest_dir/share/job"
   : >"$guest_dir/share/progress"
-  say "booting a guest: $topology, $LAB_ACCEL${VM_PNICD_ARGS:+, pnicd $VM_PNICD_ARGS}${VM_MEMORY:+, memory $VM_MEMORY}"
+  say "booting a guest: $topology, $LAB_ACCEL${LAB_DEBUG_KERNEL:+, debug kernel}${VM_PNICD_ARGS:+, pnicd $VM_PNICD_ARGS}${VM_MEMORY:+, memory $VM_MEMORY}"
   exec 4>"$guest_dir/console.log"
-  boot_guest "$topology" $((total + 240))
+  boot_guest "$topology" $((total + 240 * LAB_TIME_SCALE))
   exec 4>&1
   watch_guest "$topology"
   if ((${#batch_left[@]} == before)); then
@@ -90,7 +99,7 @@ one_guest() {
 
 # watch_guest TOPOLOGY: follows the guest's progress file to the guest's end, with a time limit for each step.
 watch_guest() {
-  local topology=$1 line progress current='' deadline=$((SECONDS + 240)) ended=0 timeout result=''
+  local topology=$1 line progress current='' deadline=$((SECONDS + 240 * LAB_TIME_SCALE)) ended=0 result=''
   exec {progress}<"$guest_dir/share/progress"
   while :; do
     # Alive before reading: what a guest wrote last must not be missed.
@@ -100,12 +109,11 @@ watch_guest() {
       set -- $line
       if [[ $1 == start ]]; then
         current=$2
-        timeout=$(header "$current" timeout)
-        deadline=$((SECONDS + ${timeout:-60} + 20))
+        deadline=$((SECONDS + $(test_timeout "$current") + 20 * LAB_TIME_SCALE))
       else
         finished_test "$topology" "$2" "$3" "$4"
         current=
-        deadline=$((SECONDS + 30))
+        deadline=$((SECONDS + 30 * LAB_TIME_SCALE))
       fi
     done
     ((!ended)) || break

@@ -87,7 +87,8 @@ run_tests() {
   done
   if [[ " $labels " == *" guest "* ]]; then
     run_guest_tests "$tests_filter" "$topology"
-    [[ -n $topology ]] || run_lab_tests "$tests_filter"
+    # Those boot guests of their own, with the stock kernel.
+    [[ -n $topology || -n $LAB_DEBUG_KERNEL ]] || run_lab_tests "$tests_filter"
   fi
   if ((tests_passed + tests_failed + tests_skipped == 0)); then
     test_result FAIL "selection" "no test matches"

@@ -19,6 +19,7 @@ show_versions() {
     printf '%-18s %-26s %-26s%s\n' "$name" "$tested" "${found:-missing}" \
       "$([[ $found == "$tested" ]] || echo ' (differs)')"
   done < <(grep -v '^#' "$LAB_DIR/versions")
+  show_debug_kernel
 }
 
 # note_versions: one line, in front of results.
@@ -33,4 +34,5 @@ note_versions() {
   else
     note "kernel $LAB_KERNEL, $(found_version qemu-system-x86 | sed 's/^[0-9]*:/QEMU /;s/+.*//'), as tested"
   fi
+  [[ -z $LAB_DEBUG_KERNEL ]] || note "guests run the debug kernel, $LAB_DEBUG_RELEASE"
 }

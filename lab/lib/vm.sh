@@ -6,7 +6,8 @@
 #   /lab/guest/{stage,src}       what else the guest sees, read-only
 #   /lab/run                     logs, and share/, which the guest may write
 # Environment: VM_TOPOLOGY, VM_ACCEL, VM_TIMEOUT (seconds, 0: none), VM_PNICD_ARGS, VM_MEMORY (size of the first memory
-# device's BAR), VM_MONITOR (1: the guest can talk to QEMU's monitor), VM_PROBE (1: boot only).
+# device's BAR), VM_MONITOR (1: the guest can talk to QEMU's monitor), VM_PROBE (1: boot only),
+# VM_TIME_SCALE (how much slower than usual the kernel is).
 # Leaves QEMU's exit status in /lab/run/qemu-status and the device's in /lab/run/pnicd-status.
 set -uo pipefail
 
@@ -79,7 +80,7 @@ qemu=(
   -kernel /lab/image/kernel -initrd /lab/image/initramfs
 )
 # no_timer_check, as kernels under KVM do by themselves: on a busy host an emulated timer can be too late for the check.
-append="console=ttyS0 loglevel=5 no_timer_check cryptomgr.notests=1 panic=-1 rcupdate.rcu_cpu_stall_timeout=60 lab.topology=$VM_TOPOLOGY lab.nic_domain=$topology_nic_domain"
+append="console=ttyS0 loglevel=5 no_timer_check cryptomgr.notests=1 panic=-1 rcupdate.rcu_cpu_stall_timeout=$((60 * VM_TIME_SCALE)) lab.topology=$VM_TOPOLOGY lab.time_scale=$VM_TIME_SCALE lab.nic_domain=$topology_nic_domain"
 
 # vfio_user ID SOCKET BUS [MORE]: a device of pnicd's; MORE is JSON.
 vfio_user() {

@@ -23,6 +23,8 @@ refused 'wants a command' exec
 refused 'needs a value' exec --topology
 refused "wants seconds, not 'soon'" exec --timeout soon -- true
 refused "no directory '/nowhere'" exec --share /nowhere -- true
+refused "no kernel 'best'; there are: stock debug" test --kernel best
+refused "say --debug" kernel
 refused "no label 'unity'" test --label unity
 refused 'not a regular expression' test --filter '('
 refused 'only rxe' bench --compare mlx5
@@ -30,7 +32,7 @@ refused "cannot write '/nowhere/x.json'" bench --json /nowhere/x.json
 refused 'wants a terminal' shell
 refused "takes no arguments" clean --all
 
-for command in bench test shell exec build setup versions clean; do
+for command in bench test shell exec build kernel setup versions clean; do
   if ! "$LAB_RUN" "$command" --help | grep -q "^Usage: .* $command"; then
     echo "no help for $command"
     failed=1
