@@ -5,6 +5,17 @@
  * A watch is an importer that maps nothing. It is a file of its own: poll gives
  * POLLIN once there was an invalidate since the last read, and read returns how
  * many. It keeps the buffer alive, as any descriptor of it does.
+ *
+ * Anybody may watch a buffer of which they hold a descriptor: an attachment that
+ * maps nothing gives no access to it. An exporter may consider attachments when it
+ * places or pins a buffer, as it does for every importer. Watches are bounded for
+ * each user, are charged to their maker, and are free again once their last
+ * descriptor is closed.
+ *
+ * Rules for all structures: size is the caller's sizeof and comes first; what lies
+ * beyond the kernel's own size must be 0 (E2BIG); reserved fields and unknown flags
+ * must be 0, and a structure smaller than the kernel's first one is refused
+ * (EINVAL). EFAULT: bad address. ENOTTY: no such ioctl.
  */
 #ifndef PEERMR_DMABUF_WATCH_H
 #define PEERMR_DMABUF_WATCH_H
@@ -82,7 +93,8 @@ enum dmabuf_watch_state {
  * @total: out: invalidates since the watch was made
  * @revokes: out: of the buffer, from the exporter; 0 where state is UNKNOWN
  *
- * Maps nothing and moves nothing.
+ * Maps nothing and moves nothing. EINTR: an exporter may keep the buffer locked
+ * while it waits for an importer.
  */
 struct dmabuf_watch_status {
 	__u32 size;
@@ -98,14 +110,18 @@ struct dmabuf_watch_status {
  * struct dmabuf_watch_probe - can the buffer be mapped right now?
  * @size: sizeof(struct dmabuf_watch_probe)
  * @flags: 0
- * @timeout_ms: go on trying so long; at most 10000. An exporter may call back just
- *              before it allows mapping again
+ * @timeout_ms: go on trying so long; at most 10000 (EINVAL). An exporter may call
+ *              back just before it allows mapping again. What cannot pass (EINVAL,
+ *              EPERM, ENXIO, ...) ends it at once
  * @error: out: 0 if it was mapped (and unmapped again), else the errno of the last
- *         attempt. With most exporters ENODEV means both "revoked" and "gone"
+ *         attempt. With most exporters ENODEV means both "revoked" and "gone".
+ *         ENXIO: the watch's PCI device has no driver that uses the kernel's DMA
+ *         mappings (none at all, unplugged, or VFIO: its DMA is its owner's). EBUSY:
+ *         its driver is being changed, or it is being reset
  * @total: out: invalidates at the time of that attempt
  *
- * Maps for the watch's PCI device, which may move a GPU's buffer: so only on
- * request, and only with CAP_SYS_RAWIO (EPERM). EINTR.
+ * Maps for the watch's PCI device, for reading and writing, which may move a GPU's
+ * buffer: so only on request, and only with CAP_SYS_RAWIO (EPERM). EINTR.
  */
 struct dmabuf_watch_probe {
 	__u32 size;
