@@ -118,7 +118,7 @@ add_devices() {
   done
   # Two functions of one device: what resets one of them through their port resets both.
   vfio_user lab-mem0 mem0 mem '"addr":"0.0","multifunction":true'
-  vfio_user lab-mem1 mem1 mem '"addr":"0.1"'
+  vfio_user lab-mem1 mem1 mem '"addr":"0.1","multifunction":true'
   [[ ${VM_MONITOR:-} != 1 ]] || add_monitor
 }
 

@@ -30,25 +30,27 @@ unplug() {
   wait_until 20 gone "$2" || { echo "unplug $1: $2 is still there after 20 s" >&2; return 1; }
 }
 
-# plug_vfio_user NAME ADDRESS-IN-SLOT MORE
-plug_vfio_user() {
+# plug_memory NAME FUNCTION
+plug_memory() {
+  local place="\"bus\": \"mem\", \"addr\": \"0.$2\", \"multifunction\": true"
   local socket="{\"type\": \"unix\", \"path\": \"/run/lab/$1.sock\"}"
-  qmp device_add "{\"driver\": \"vfio-user-pci\", \"id\": \"lab-$1\", \"bus\": \"mem\", \"addr\": \"$2\"$3, \"socket\": $socket}" \
-    >/dev/null
+  qmp device_add "{\"driver\": \"vfio-user-pci\", \"id\": \"lab-$1\", $place, \"socket\": $socket}" >/dev/null
 }
 
 # plug_mem: puts both memory devices back where they were, bound to DRIVER (default: vfio-pci).
 plug_mem() {
   wait_until 10 memory_released || { echo "plug_mem: the emulator has not let go of them" >&2; return 1; }
   # Function 0 last: with it the kernel looks at the slot.
-  plug_vfio_user mem1 0.1 "" && plug_vfio_user mem0 0.0 ', "multifunction": true' || return
+  plug_memory mem1 1 && plug_memory mem0 0 || return
   plugged "$LAB_MEM0" && plugged "$LAB_MEM1" || return
   bind "$LAB_MEM0" "${1:-vfio-pci}" && bind "$LAB_MEM1" "${1:-vfio-pci}"
 }
 
-# plug_ivshmem [DRIVER]: the same for ivshmem.
+# plug_ivshmem [DRIVER]: the same for ivshmem. Its memory is a new one: the emulator cannot attach the old one again.
 plug_ivshmem() {
   wait_until 10 released lab-ivshmem || { echo "plug_ivshmem: the emulator has not let go of it" >&2; return 1; }
+  qmp object-del '{"id": "shm"}' >/dev/null || return
+  qmp object-add '{"qom-type": "memory-backend-memfd", "id": "shm", "size": 67108864, "share": true}' >/dev/null || return
   qmp device_add '{"driver": "ivshmem-plain", "id": "lab-ivshmem", "memdev": "shm", "bus": "ivshmem"}' >/dev/null || return
   plugged "$LAB_IVSHMEM" && bind "$LAB_IVSHMEM" "${1:-vfio-pci}"
 }
