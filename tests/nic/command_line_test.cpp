@@ -24,6 +24,17 @@ TEST(CommandLine, HelpAndVersionSucceedAndNonsenseFails) {
   EXPECT_EQ(WEXITSTATUS(run_pnicd({"--socket", "/etc/hostname"}, output)), 1);
 }
 
+TEST(CommandLine, MemoryDevicesMustMakeSense) {
+  for (const char* text : {"", ",size=1M", "/tmp/x,size=", "/tmp/x,size=3M", "/tmp/x,size=2K",
+                           "/tmp/x,size=2T", "/tmp/x,size=-4K", "/tmp/x,size=1MB",
+                           "/tmp/x,size=99999999999T", "/tmp/x,kept", "/tmp/x,volatile=1"}) {
+    std::string output;
+    EXPECT_EQ(
+        WEXITSTATUS(run_pnicd({"--socket", "/nonexistent/x", "--memory-device", text}, output)), 2)
+        << text;
+  }
+}
+
 TEST(CommandLine, AnAbandonedSocketIsReplacedAndABusyOneIsNot) {
   PnicdProcess first(1);
   std::string output;

@@ -55,7 +55,8 @@ bool can_connect(const std::string& path) {
 
 }  // namespace
 
-PnicdProcess::PnicdProcess(size_t nics, const std::vector<std::string>& options) {
+PnicdProcess::PnicdProcess(size_t nics, const std::vector<std::string>& options,
+                           const std::vector<std::string>& memories) {
   std::string pattern = (std::filesystem::temp_directory_path() / "pnicd-test-XXXXXX").string();
   if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp");
   folder_ = pattern;
@@ -64,10 +65,16 @@ PnicdProcess::PnicdProcess(size_t nics, const std::vector<std::string>& options)
     sockets_.push_back(folder_ + "/nic" + std::to_string(i));
     arguments.insert(arguments.end(), {"--socket", sockets_.back()});
   }
+  for (size_t i = 0; i < memories.size(); ++i) {
+    memory_sockets_.push_back(folder_ + "/memory" + std::to_string(i));
+    arguments.insert(arguments.end(),
+                     {"--memory-device", memory_sockets_.back() + "," + memories[i]});
+  }
+  const std::string& last = memories.empty() ? sockets_.back() : memory_sockets_.back();
   pid_ = spawn(arguments, -1);
   for (int i = 0; i < 500; ++i) {
     if (!alive()) throw std::runtime_error("pnicd did not start");
-    if (can_connect(sockets_.back())) return;
+    if (can_connect(last)) return;
     std::this_thread::sleep_for(10ms);
   }
   throw std::runtime_error("pnicd does not listen");

@@ -12,14 +12,16 @@ namespace peermr::test {
 /// wants to know how it ended calls stop(). Failures to start throw.
 class PnicdProcess {
  public:
-  /// Starts the binary under test with `nics` devices and further options, and waits until it
-  /// listens.
-  explicit PnicdProcess(size_t nics, const std::vector<std::string>& options = {});
+  /// Starts the binary under test with `nics` NICs, further options, and a memory device for each
+  /// of `memories` ("size=1M,volatile"), and waits until it listens.
+  explicit PnicdProcess(size_t nics, const std::vector<std::string>& options = {},
+                        const std::vector<std::string>& memories = {});
   ~PnicdProcess();
   PnicdProcess(const PnicdProcess&) = delete;
   PnicdProcess& operator=(const PnicdProcess&) = delete;
 
   const std::string& socket(size_t index) const { return sockets_.at(index); }
+  const std::string& memory_socket(size_t index) const { return memory_sockets_.at(index); }
   const std::string& folder() const { return folder_; }
   pid_t pid() const { return pid_; }
 
@@ -36,6 +38,7 @@ class PnicdProcess {
  private:
   std::string folder_;
   std::vector<std::string> sockets_;
+  std::vector<std::string> memory_sockets_;
   pid_t pid_ = -1;
 };
 
