@@ -10,7 +10,8 @@ namespace exporter_test {
 
 namespace {
 
-thread_local sigjmp_buf* escape = nullptr;
+// Volatile: the handler reads it, which the compiler does not know.
+thread_local sigjmp_buf* volatile escape = nullptr;
 
 void on_sigbus(int number) {
   if (escape != nullptr) siglongjmp(*escape, 1);

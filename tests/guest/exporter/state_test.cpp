@@ -49,7 +49,7 @@ TEST_F(State, BusMasterAndIntxAreNoReasonForARevoke) {
   const Fd buffer = make();
   std::uint16_t command = 0;
   ASSERT_EQ(device_.read(VFIO_PCI_CONFIG_REGION_INDEX, PCI_COMMAND, &command, 2), 2);
-  for (std::uint16_t bit : {PCI_COMMAND_MASTER, PCI_COMMAND_INTX_DISABLE}) {
+  for (const int bit : {PCI_COMMAND_MASTER, PCI_COMMAND_INTX_DISABLE}) {
     for (int i = 0; i < 2; ++i) {
       command = static_cast<std::uint16_t>(command ^ bit);
       ASSERT_EQ(device_.write(VFIO_PCI_CONFIG_REGION_INDEX, PCI_COMMAND, &command, 2), 2);
@@ -163,7 +163,7 @@ TEST_F(State, ResetIsOneRevokeAndOneRestore) {
 
   const std::uint8_t pm = nvme.capability(PCI_CAP_ID_PM);
   ASSERT_NE(pm, 0);
-  for (std::uint16_t power : {3, 0}) {
+  for (const std::uint16_t power : {std::uint16_t{3}, std::uint16_t{0}}) {
     ASSERT_EQ(nvme.write(VFIO_PCI_CONFIG_REGION_INDEX, pm + PCI_PM_CTRL, &power, 2), 2);
     EXPECT_EQ(nvme.query(buffer.get()).state, power ? kRevoked : kLive);
   }
