@@ -8,7 +8,7 @@
 lab_kernel_source=linux-source-7.2
 lab_kernel_tools=gcc,make,bc,bison,flex,libelf-dev,libssl-dev,kmod,cpio,xz-utils,perl-base,python3-minimal,iproute2
 # So many files are compiled, roughly: for the progress.
-lab_kernel_files=2300
+lab_kernel_files=1700
 
 kernel_tools_dir() {
   printf '%s/kernel/tools/%s' "$LAB_CACHE" "$({
@@ -73,9 +73,9 @@ ensure_kernel_tools() {
   LAB_KERNEL_TOOLS=$(kernel_tools_dir)
   [[ ! -e $LAB_KERNEL_TOOLS || $1 == 1 ]] || return 0
   rm -rf --one-file-system -- "$LAB_CACHE"/kernel/tools/*.part
-  require_space $((6 * 1024 * 1024))
+  require_space $((4 * 1024 * 1024))
   say "fetching the kernel's source and what builds it, into $LAB_KERNEL_TOOLS"
-  note "about 300 MB to download, 2.2 GB on disk, 2 minutes"
+  note "about 300 MB to download, 2.1 GB on disk, 2 minutes"
   install_host_packages
   mirror=$(find_mirror)
   doom "$LAB_KERNEL_TOOLS.part"
@@ -109,9 +109,9 @@ kernel_tools_command() {
 # What was compiled stays when a build fails or is interrupted: the next one goes on from there.
 build_debug_kernel() {
   local part=$LAB_DEBUG_KERNEL.part log
-  require_space $((3 * 1024 * 1024))
+  require_space $((1024 * 1024))
   say "building the debug kernel, $(<"$LAB_KERNEL_TOOLS/etc/peermr-lab/source-version"), in $LAB_DEBUG_KERNEL"
-  note "about half an hour on two idle cores, at low priority; 1.5 GB on disk"
+  note "about half an hour on two idle cores, at low priority; 0.3 GB on disk"
   [[ -e $part ]] || begin_with_another "$part"
   mkdir -p "$part"
   step kernel-configure "configuring" kernel_step configure "$part"

@@ -71,7 +71,7 @@ Usage: $LAB_COMMAND_LINE kernel --debug [--refresh]
 Builds a kernel that finds bugs (KASAN, UBSAN, lockdep, kmemleak, DMA-API debugging,
 fault injection; IOMMUFD, VFIO cdev and VFIO_NOIOMMU too) from the distribution's
 $lab_kernel_source and lab/kernel/debug.config, for guests of --kernel debug. It stays in
-the cache. About 300 MB to download, 4 GB on disk, half an hour on two idle cores;
+the cache. About 300 MB to download, 2.5 GB on disk, half an hour on two idle cores;
 an interrupted build goes on where it was. Nothing happens when nothing changed.
   --refresh   with the newest source
 END
