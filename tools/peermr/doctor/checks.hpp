@@ -45,14 +45,14 @@ struct Machine {
 [[nodiscard]] std::vector<Check> check_system(const Machine& machine);
 /// RDMA devices: whether there are any, how they import, whether they can be opened.
 [[nodiscard]] std::vector<Check> check_rdma(const Machine& machine);
-/// IOMMU, and the devices that VFIO has.
+/// IOMMU, and the devices that VFIO or peermr_bar has, with their exporters.
 [[nodiscard]] std::vector<Check> check_vfio(const Machine& machine);
 
 struct Pairs {
   std::vector<Check> checks;
   bool possible = false;  ///< for at least one
 };
-/// Every device that VFIO has with every RDMA device: path and importer together.
+/// Every device of check_vfio() with every RDMA device: path and importer together.
 [[nodiscard]] Pairs check_pairs(const Machine& machine);
 
 /// Opens one device (which resets it) and asks whether it exports dma-bufs.

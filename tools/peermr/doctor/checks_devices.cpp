@@ -16,6 +16,13 @@ bool vfio_has(const PciDevice& device) {
   return device.driver.find("vfio") != std::string::npos;
 }
 
+constexpr const char* kBarDriver = "peermr_bar";
+
+// Whose memory can be exported, if kernel and driver do.
+bool can_lend(const PciDevice& device) {
+  return vfio_has(device) || device.driver == kBarDriver;
+}
+
 bool importer_follows_revokes(ImporterClass importer) {
   return importer == ImporterClass::kFaultable || importer == ImporterClass::kRevocable;
 }
@@ -53,6 +60,63 @@ Check check_group(const Machine& machine, const PciDevice& device) {
   }
   return {Level::kOk, name,
           fmt::format("driver {}, IOMMU group {}", device.driver, *device.iommu_group), ""};
+}
+
+Check check_bar_file(const Machine& machine, const PciDevice& device) {
+  const std::string name = device.bdf.to_string();
+  const std::string node = fmt::format("{}/{}/{}", machine.paths.dev, kBarDriver, name);
+  if (::access(node.c_str(), R_OK | W_OK) != 0) {
+    return {Level::kFail, name, fmt::format("this user may not open {}", node),
+            "become root, or change its owner by a udev rule"};
+  }
+  return {Level::kOk, name, fmt::format("driver {}, without an IOMMU and without DMA", kBarDriver),
+          ""};
+}
+
+// What the driver promises; doctor --probe asks it.
+Check check_exporter(const PciDevice& device) {
+  const std::string name = device.bdf.to_string();
+  constexpr const char* kOurs =
+      "revoke for good, manual re-arm, mmap, several ranges through an IOMMU, every reset is "
+      "seen. A mapped buffer (export --mmap) may be pinned by VFIO type1, which hears of no revoke";
+  if (device.driver == kBarDriver) {
+    return {
+        Level::kOk, name,
+        fmt::format("exporter peermr_bar: {}. Neither iommufd nor VMs can have its memory", kOurs),
+        ""};
+  }
+  if (device.driver == "peermr_vfio") {
+    return {Level::kOk, name,
+            fmt::format("exporter peermr_vfio: {}. iommufd imports no buffer but those exported "
+                        "with --delegate",
+                        kOurs),
+            ""};
+  }
+  return {Level::kOk, name,
+          fmt::format("exporter {}, the kernel's own: export and invalidate; no mmap, revoke or "
+                      "re-arm of a buffer, several ranges do not map through an IOMMU, resets "
+                      "through sysfs are not seen. Driver peermr_vfio has these",
+                      device.driver),
+          ""};
+}
+
+std::string feature_list(const vfio::ExporterFeatures& features) {
+  std::string text;
+  const auto add = [&text](bool has, const char* name) {
+    if (!has) return;
+    if (!text.empty()) text += ", ";
+    text += name;
+  };
+  add(features.revoke, "revoke for good");
+  add(features.manual_rearm, "manual re-arm");
+  add(features.query, "query");
+  add(features.mappable, "mmap");
+  add(features.write_combine, "write combining");
+  add(features.make_private, "private memory");
+  add(features.delegate, "buffers for iommufd");
+  add(features.many_ranges_translated, "several ranges through an IOMMU");
+  add(features.sees_every_reset, "every reset is seen");
+  return text;
 }
 
 Check check_pair(const Machine& machine, const PciDevice& device, const verbs::RdmaDevice& rdma,
@@ -106,12 +170,15 @@ std::vector<Check> check_vfio(const Machine& machine) {
   });
   checks.push_back(iommu ? Check{Level::kOk, "IOMMU", "it is on", ""}
                          : Check{Level::kFail, "IOMMU", "no device has an IOMMU group",
-                                 "turn it on: firmware set-up, and intel_iommu=on on Intel"});
+                                 "turn it on: firmware set-up, and intel_iommu=on on Intel; or "
+                                 "do without VFIO: driver peermr_bar"});
   bool any = false;
   for (const PciDevice& device : devices) {
-    if (!vfio_has(device)) continue;
+    if (!can_lend(device)) continue;
     any = true;
-    checks.push_back(check_group(machine, device));
+    checks.push_back(vfio_has(device) ? check_group(machine, device)
+                                      : check_bar_file(machine, device));
+    checks.push_back(check_exporter(device));
   }
   if (!any) {
     checks.push_back(
@@ -125,7 +192,7 @@ std::vector<Check> check_vfio(const Machine& machine) {
 Pairs check_pairs(const Machine& machine) {
   Pairs pairs;
   for (const PciDevice& device : machine.topology.devices()) {
-    if (!vfio_has(device)) continue;
+    if (!can_lend(device)) continue;
     for (const auto& rdma : machine.rdma) {
       if (!rdma.bdf) continue;
       pairs.checks.push_back(check_pair(machine, device, rdma, pairs.possible));
@@ -138,8 +205,12 @@ Check probe_device(const Bdf& bdf) {
   const std::string name = bdf.to_string();
   auto device = vfio::Device::open(bdf);
   if (!device) return {Level::kFail, name, device.error().message(), ""};
-  if (device->can_export_dma_buf()) {
-    return {Level::kOk, name, "kernel and driver export its memory as dma-bufs", ""};
+  const auto& features = device->exporter_features();
+  if (features.kind != vfio::ExporterKind::kNone) {
+    return {Level::kOk, name,
+            fmt::format("kernel and driver export its memory as dma-bufs: exporter {}: {}",
+                        to_string(features.kind), feature_list(features)),
+            ""};
   }
   return {Level::kFail, name, "kernel or driver cannot export its memory as dma-bufs",
           "Linux 6.19 with CONFIG_VFIO_PCI_DMABUF, and a VFIO driver that has the feature"};

@@ -82,6 +82,19 @@ Check check_vfio_node(const Machine& machine) {
                  : "modprobe vfio-pci"};
 }
 
+Check check_watch(const Machine& machine) {
+  const std::string node = machine.paths.dev + "/dmabuf_watch";
+  if (::access(node.c_str(), R_OK | W_OK) == 0) {
+    return {Level::kOk, node, "invalidates of any dma-buf can be counted (peermr watch)", ""};
+  }
+  if (::access(node.c_str(), F_OK) == 0) {
+    return {Level::kWarn, node, "this user may not open it: revokes show late, in completions",
+            "become root, or change its mode by a udev rule"};
+  }
+  return {Level::kWarn, node, "it does not exist: revokes show late, in completions",
+          "modprobe dmabuf_watch"};
+}
+
 }  // namespace
 
 std::string_view to_string(Level level) noexcept {
@@ -139,6 +152,7 @@ std::vector<Check> check_system(const Machine& machine) {
   checks.push_back(check_vfio_module(machine));
   checks.push_back(check_vfio_node(machine));
   checks.push_back(check_memory_lock());
+  checks.push_back(check_watch(machine));
   return checks;
 }
 
