@@ -34,6 +34,10 @@ TEST(KernelConfig, TellsOnOffAndUnknown) {
 TEST(ExitCode, TellsUnsupportedFromFailed) {
   EXPECT_EQ(exit_code_for(make_error(Errc::kPathNotSupported, "x")), kUnsupported);
   EXPECT_EQ(exit_code_for(make_error(Errc::kImporterNoDmaBuf, "x")), kUnsupported);
+  EXPECT_EQ(exit_code_for(make_error(Errc::kNotOffered, "x")), kUnsupported);
+  EXPECT_EQ(exit_code_for(make_error(Errc::kNoWatch, "x")), kUnsupported);
+  EXPECT_EQ(exit_code_for(make_error(Errc::kDead, "x")), kFailure);
+  EXPECT_EQ(exit_code_for(make_error(Errc::kStale, "x")), kFailure);
   EXPECT_EQ(exit_code_for(make_error(std::errc::operation_not_permitted, "x")), kUnsupported);
   EXPECT_EQ(exit_code_for(make_error(Errc::kNotBoundToVfio, "x")), kFailure);
   EXPECT_EQ(exit_code_for(make_error(std::errc::invalid_argument, "x")), kFailure);

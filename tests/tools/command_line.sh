@@ -54,6 +54,33 @@ expect 1 'such device' bench --device no-such-nic
 expect 1 '/nonexistent' topo --sysfs /nonexistent
 expect 2 'wxyz' doctor --probe wxyz
 
+expect 0 '--manual-rearm' export --help
+expect 0 '--count' watch --help
+expect 0 '--revokes' rearm --help
+expect 0 'Exit status' revoke --help
+expect 0 'Exit status' query --help
+share=(--bar 2 --range 0:1M --socket "$work/s")
+expect 2 'wxyz' export wxyz "${share[@]}"
+expect 2 '--bar' export 0000:7f:1f.7 --bar 6 --range 0:1M --socket "$work/s"
+expect 2 '--range is required' export 0000:7f:1f.7 --bar 2 --socket "$work/s"
+expect 2 'OFFSET:LENGTH' export 0000:7f:1f.7 --bar 2 --range 1M --socket "$work/s"
+expect 2 'the range is empty' export 0000:7f:1f.7 --bar 2 --range 0:0 --socket "$work/s"
+expect 1 'no such PCI device' export 0000:7f:1f.7 "${share[@]}"
+expect 2 '--for' watch "$work/s"
+expect 1 'neither an RDMA device' watch "$work/s" --for no-such-nic
+expect 1 'is peermr export running' watch "$work/s" --for 0000:7f:1f.7
+expect 1 'not a dma-buf' watch "$$/1" --for 0000:7f:1f.7
+expect 2 '--count' watch "$work/s" --for 0000:7f:1f.7 --count 0
+for command in query revoke rearm; do
+  expect 2 'SOCKET is required' "$command"
+  expect 1 'is peermr export running' "$command" "$work/s"
+done
+expect 1 'use socket' query ''
+expect 1 'at most 107' query "$work/$(printf '%0200d' 0)"
+touch "$work/file"
+expect 1 'Connection refused' query "$work/file"
+[[ ! -e $work/s ]] || { echo "FAILED: a socket is left"; failures=$((failures + 1)); }
+
 for text in '' '{' '[]' '{"schema": "peermr-bench/9"}' '{"schema": "peermr-bench/1", "rows": 3}'; do
   echo "$text" >"$work/bad.json"
   expect 1 'bad.json' bench report "$work/bad.json"

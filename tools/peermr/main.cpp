@@ -10,6 +10,7 @@
 #include "base/exit_code.hpp"
 #include "bench/commands.hpp"
 #include "doctor/command.hpp"
+#include "share/commands.hpp"
 #include "topo/command.hpp"
 
 int main(int argc, char** argv) {
@@ -23,6 +24,9 @@ int main(int argc, char** argv) {
   add_bench_command(app, status);
   add_topo_command(app, status);
   add_doctor_command(app, status);
+  add_export_command(app, status);
+  add_watch_command(app, status);
+  add_control_commands(app, status);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -8,8 +8,9 @@
 namespace peermr::tool {
 
 ExitCode exit_code_for(const Error& error) noexcept {
-  for (Errc code : {Errc::kPathNotSupported, Errc::kImporterNotRevocable, Errc::kImporterNoDmaBuf,
-                    Errc::kNoDmaBufFeature, Errc::kGroupNotViable}) {
+  for (Errc code :
+       {Errc::kPathNotSupported, Errc::kImporterNotRevocable, Errc::kImporterNoDmaBuf,
+        Errc::kNoDmaBufFeature, Errc::kGroupNotViable, Errc::kNotOffered, Errc::kNoWatch}) {
     if (error.code() == make_error_code(code)) return kUnsupported;
   }
   if (error.code() == std::errc::operation_not_supported ||
