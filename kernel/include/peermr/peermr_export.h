@@ -18,7 +18,7 @@
 /* Most ranges that one buffer may have, before adjacent ones are merged. */
 #define PEERMR_EXPORT_MAX_RANGES 4096
 
-/* Nobody may mmap the buffer. Needed where a revoke must be a promise: VFIO
+/* Nobody may mmap the buffer (EPERM). Needed where a revoke must be a promise: VFIO
  * type1 pins BAR pages out of a mapping and is never told of a revoke. */
 #define PEERMR_EXPORT_NO_MMAP (1u << 0)
 /* After a revoke the buffer stays unmappable until its owner re-arms it. */
@@ -60,7 +60,7 @@ struct peermr_export_range {
  * EINVAL (a range empty, unaligned or past the BAR; flags; BAR of I/O ports),
  * EOVERFLOW (a range or the sum wraps), ENODEV (no such BAR, BAR not claimed,
  * device closed or going away), E2BIG (too many ranges), EOPNOTSUPP (write
- * combining), EPERM (the device is private and the buffer would be mappable),
+ * combining), EPERM (the device is private and the flags allow mmap),
  * ENOMEM, EMFILE.
  */
 struct peermr_export_create {
@@ -114,7 +114,8 @@ struct peermr_export_revoke {
  *
  * Re-arming a buffer that is live succeeds and does nothing. EAGAIN (the
  * device's memory is revoked at the moment), EBADFD (dead), ESTALE, ENODEV,
- * EINVAL, EBADF.
+ * EINVAL, EBADF. Read @revokes while the buffer is held: until then more resets
+ * may come within the same revoke.
  */
 struct peermr_export_rearm {
 	__u32 size;
@@ -143,7 +144,8 @@ enum peermr_export_cache {
  * @dmabuf_fd: in: any descriptor of the buffer
  * @state: enum peermr_export_state
  * @bytes: size of the buffer
- * @revokes: times that the buffer became unmappable, being born so included
+ * @revokes: times that the buffer, or the device's memory below it, was revoked:
+ *           being born so included, and revokes while it was held
  * @restores: times that it became mappable again
  * @invalidates: callbacks that each importer attached throughout has had
  * @mappings: mappings that importers hold now
@@ -230,7 +232,8 @@ struct peermr_export_info {
  * file attribute), or none. Cannot be undone. VFIO type1 keeps what it pinned out
  * of a mapping before: without ZAP the call is refused with EBUSY if a BAR or a
  * buffer was ever mmapped, or an ioeventfd set, since the device was opened.
- * EBUSY with ZAP too while ioeventfds are set. EALREADY.
+ * EBUSY with ZAP too while ioeventfds are set, or if a buffer was delegated since.
+ * EALREADY, EINTR.
  */
 struct peermr_export_private {
 	__u32 size;
