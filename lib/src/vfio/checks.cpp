@@ -60,8 +60,9 @@ Result<unsigned> check_bound_to_vfio(const Topology& topology, const Bdf& bdf,
   if (!has_vfio_driver(*device, paths)) {
     const std::string driver =
         device->driver.empty() ? "no driver has it" : "driver " + device->driver + " has it";
-    return make_error(Errc::kNotBoundToVfio, "open VFIO device", name,
-                      driver + "; " + how_to_bind(*device, "vfio-pci"));
+    return make_error(
+        Errc::kNotBoundToVfio, "open VFIO device", name,
+        driver + "; " + how_to_bind(*device, device->iommu_group ? "vfio-pci" : "peermr_bar"));
   }
   if (!device->iommu_group) {
     return make_error(std::errc::not_supported, "open VFIO device", name,

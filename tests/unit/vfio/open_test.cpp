@@ -61,10 +61,13 @@ TEST(OpenDevice, WithoutIommuGroupSaysHowToGetOne) {
   EXPECT_THAT(error.message(), HasSubstr("IOMMU"));
 }
 
-TEST(OpenDevice, WithoutIommuGroupPeermrBarIsAWay) {
-  Machine machine;
-  machine.add(kPlace, {.driver = "vfio-pci"});
-  EXPECT_THAT(open_fails(machine).message(), HasSubstr("modprobe peermr_bar"));
+TEST(OpenDevice, WithoutIommuGroupPeermrBarIsTheWay) {
+  for (const char* driver : {"vfio-pci", "nvme", ""}) {
+    Machine machine;
+    machine.add(kPlace, {.driver = driver});
+    EXPECT_THAT(open_fails(machine).message(),
+                AllOf(HasSubstr("modprobe peermr_bar"), Not(HasSubstr("modprobe vfio-pci"))));
+  }
 }
 
 TEST(OpenDevice, ThatPeermrBarHasGoesThroughItsFile) {
