@@ -28,7 +28,8 @@ done
 
 peermr topo --json >out || fail "--json: status $?"
 python3 -c 'import json; json.load(open("out"))' || fail "--json: it is not JSON"
-[[ $(grep -c "\"path\": \"$path\"" out) == 4 ]] || fail "the JSON does not have 4 pairs with '$path'"
+# Two NICs, and six BARs: one each of NVMe and ivshmem, two each of the memory devices.
+[[ $(grep -c "\"path\": \"$path\"" out) == 12 ]] || fail "the JSON does not have 12 pairs with '$path'"
 
 peermr topo --sysfs /nonexistent >out 2>&1 && fail "a tree that isn't there was shown"
 
