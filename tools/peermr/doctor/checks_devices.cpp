@@ -168,10 +168,14 @@ std::vector<Check> check_vfio(const Machine& machine) {
   const bool iommu = std::any_of(devices.begin(), devices.end(), [](const PciDevice& device) {
     return device.iommu_group.has_value();
   });
+  const bool does_without = std::any_of(devices.begin(), devices.end(), [](const auto& device) {
+    return device.driver == kBarDriver;
+  });
   checks.push_back(iommu ? Check{Level::kOk, "IOMMU", "it is on", ""}
-                         : Check{Level::kFail, "IOMMU", "no device has an IOMMU group",
-                                 "turn it on: firmware set-up, and intel_iommu=on on Intel; or "
-                                 "do without VFIO: driver peermr_bar"});
+                         : Check{does_without ? Level::kWarn : Level::kFail, "IOMMU",
+                                 "no device has an IOMMU group",
+                                 "turn it on: firmware set-up, and intel_iommu=on on Intel; or do "
+                                 "without VFIO: driver peermr_bar"});
   bool any = false;
   for (const PciDevice& device : devices) {
     if (!can_lend(device)) continue;
