@@ -50,7 +50,7 @@ enum class BufferState {
 struct BufferStatus {
   BufferState state = BufferState::kLive;
   std::uint64_t size_bytes = 0;
-  std::uint64_t revokes = 0;      ///< times that it became unmappable, born so included
+  std::uint64_t revokes = 0;      ///< of it, or of the device's memory; being born so included
   std::uint64_t restores = 0;     ///< times that it became mappable again
   std::uint64_t invalidates = 0;  ///< callbacks that an importer attached throughout has had
   std::uint64_t mappings = 0;     ///< that importers hold now

@@ -2,6 +2,7 @@
 //
 // The calls of a device that only peermr's own exporters have.
 
+#include <algorithm>
 #include <cerrno>
 
 #include "vfio/device_impl.hpp"
@@ -77,8 +78,13 @@ Result<void> Device::revoke(const DmaBuf& buffer) {
   } else if (part) {
     impl_->events->restore_part(*part);
   }
-  if (error_number != 0) return exporter_error(error_number, kRevoke, buffer.name());
-  return {};
+  if (error_number == 0) return {};
+  if (error_number == EINTR) {
+    return errno_error(error_number, kRevoke, buffer.name(),
+                       "the buffer is dead, but an importer has not let go of it; call again to "
+                       "wait on");
+  }
+  return exporter_error(error_number, kRevoke, buffer.name());
 }
 
 Result<void> Device::rearm(const DmaBuf& buffer, std::uint64_t revokes) {

@@ -150,13 +150,11 @@ Error exporter_error(int error_number, std::string_view operation, const std::st
     case EINVAL:
       return errno_error(error_number, operation, object,
                          "this device's exporter did not make the buffer");
-    case EINTR:
-      return errno_error(error_number, operation, object,
-                         "the buffer is dead, but an importer has not let go of it; call again to "
-                         "wait on");
     case EBUSY:
-      return errno_error(error_number, operation, object,
-                         "its memory was mapped into a process, or an ioeventfd is set");
+      return errno_error(
+          error_number, operation, object,
+          "its memory was mapped into a process, an ioeventfd is set, or a buffer was "
+          "delegated");
     default:
       return errno_error(error_number, operation, object);
   }
