@@ -2,6 +2,10 @@
 /*
  * Differences between kernel versions, and nothing else: every version check of
  * the module is here. Written for and tested with Linux 7.2.
+ *
+ * Older cores don't fit: they claim a BAR when it is first used and not when the
+ * device is opened, and their flags are bits of one word, changed under
+ * memory_lock, which cannot be looked at without it, as a reset must.
  */
 #ifndef PEERMR_VFIO_COMPAT_H
 #define PEERMR_VFIO_COMPAT_H

@@ -108,6 +108,7 @@ extern const struct attribute_group *peermr_vfio_groups[];
 u32 peermr_vfio_combine(struct peermr_vfio *pv);
 
 /* pm.c */
+void peermr_vfio_catch_up(struct peermr_vfio *pv);
 int peermr_vfio_register(struct peermr_vfio *pv);
 void peermr_vfio_unregister(struct peermr_vfio *pv);
 

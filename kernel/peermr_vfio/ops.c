@@ -84,6 +84,7 @@ static int peermr_vfio_open_device(struct vfio_device *vdev)
 	if (err)
 		return err;
 
+	peermr_vfio_catch_up(pv);
 	peermr_vfio_find_af_flr(pv);
 	combining = peermr_vfio_combine(pv);
 	mutex_lock(&pv->settle);

@@ -82,6 +82,15 @@ static const struct dev_pm_ops peermr_vfio_pm_ops = {
 			   peermr_vfio_runtime_resume, NULL)
 };
 
+/* What our runtime_resume() would have done, if the device is awake. */
+void peermr_vfio_catch_up(struct peermr_vfio *pv)
+{
+	if (!pm_runtime_active(&pv->core.pdev->dev))
+		return;
+	peermr_vfio_settle(pv, false);
+	peermr_exporter_restore(pv->exporter, PEERMR_WHY_POWER);
+}
+
 int peermr_vfio_register(struct peermr_vfio *pv)
 {
 	struct device_driver *driver = pv->core.pdev->dev.driver;
@@ -98,7 +107,7 @@ int peermr_vfio_register(struct peermr_vfio *pv)
 	if (!err)
 		list_add(&pv->node, &peermr_vfio_devices);
 	list_for_each_entry(other, &peermr_vfio_devices, node)
-		peermr_vfio_settle(other, false);
+		peermr_vfio_catch_up(other);
 	mutex_unlock(&peermr_vfio_pm_lock);
 	return err;
 }
