@@ -61,10 +61,10 @@ add_modules() {
     done >"$dir/order"
 }
 
-# Left out: compilers, emulators, headers, and what they come with.
-left_out='usr/(src|include|libexec/gcc|lib/gcc|lib/llvm[^/]*|lib/linux-kbuild[^/]*|share/(qemu|seabios|cmake[^/]*))'
-left_out+='|usr/lib/x86_64-linux-gnu/(qemu|lib(LLVM|clang|z3|asan|tsan|lsan|hwasan|ubsan)[^/]*|[^/]*\.a)'
-left_out+='|usr/bin/(cmake|ctest|cpack|ninja|qemu-[^/]*|x86_64-linux-gnu-[^/]*)'
+# Left out: compilers, headers, and what they come with.
+left_out='usr/(src|include|libexec/gcc|lib/gcc|lib/llvm[^/]*|lib/linux-kbuild[^/]*|share/cmake[^/]*)'
+left_out+='|usr/lib/x86_64-linux-gnu/(lib(LLVM|clang|z3|asan|tsan|lsan|hwasan|ubsan)[^/]*|[^/]*\.a)'
+left_out+='|usr/bin/(cmake|ctest|cpack|ninja|qemu-system-(i386|x86_64-microvm)|x86_64-linux-gnu-[^/]*)'
 left_out+='|var/(lib/apt|cache|lib/dpkg)|boot'
 
 make_root() {
