@@ -7,17 +7,19 @@
 
 give_back() {
   local device
-  for device in "$LAB_NVME" "$LAB_IVSHMEM"; do
+  for device in "${exporters[@]}"; do
     bind "$device" vfio-pci
   done
 }
 
-# use_exporter: both BAR devices under peermr_vfio until the test ends, then back under vfio-pci. A test must not
-# replace the EXIT trap.
+# use_exporter [BDF...]: these devices (default: NVMe, ivshmem) under peermr_vfio until the test ends, then back under
+# vfio-pci. A test must not replace the EXIT trap.
 use_exporter() {
   local device
+  exporters=("$@")
+  (($#)) || exporters=("$LAB_NVME" "$LAB_IVSHMEM")
   trap give_back EXIT
-  for device in "$LAB_NVME" "$LAB_IVSHMEM"; do
+  for device in "${exporters[@]}"; do
     bind "$device" peermr_vfio || fail "$device: no exporter"
   done
 }

@@ -79,6 +79,8 @@ class Device {
 
   int fd() const { return device_.get(); }
   const std::string& bdf() const { return bdf_; }
+  /// VFIO type1: addresses of the device and of whoever else is in the container.
+  int container() const { return container_.get(); }
   /// Closes the device and its container; nothing else may be called then.
   void close();
 
