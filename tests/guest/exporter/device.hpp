@@ -78,6 +78,7 @@ class Device {
   Device(Device&&) = default;
 
   int fd() const { return device_.get(); }
+  int group() const { return group_.get(); }
   const std::string& bdf() const { return bdf_; }
   /// VFIO type1: addresses of the device and of whoever else is in the container.
   int container() const { return container_.get(); }

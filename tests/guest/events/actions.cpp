@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What befalls the device, or the importer, from elsewhere.
+#include <chrono>
+#include <memory>
+#include <thread>
+
+#include "events/event.hpp"
+#include "events/importer_role.hpp"
+#include "pnic/verbs.hpp"
+
+namespace events_test {
+
+using namespace std::chrono_literals;
+using exporter_test::lab;
+using pnic_test::require;
+
+namespace {
+
+const std::vector<Kind> kNvme{Kind::kNvme}, kMem0{Kind::kMem0}, kIvshmem{Kind::kIvshmem};
+
+void run(const std::string& command) {
+  require(shell(command) == 0, command);
+}
+
+void sysfs_reset(Scene& scene) {
+  run("echo 1 >/sys/bus/pci/devices/" + scene.subject.bdf() + "/reset");
+}
+
+// A driver's remove() waits for the user, who is us: it goes on beside us.
+std::thread& waiting() {
+  static std::thread thread;
+  return thread;
+}
+
+void ask(Scene& scene, const std::string& command) {
+  waiting() = std::thread([command] { run(command); });
+  const auto before = scene.subject.callbacks();
+  for (int i = 0; i < 100 && scene.subject.callbacks() == before; ++i)
+    std::this_thread::sleep_for(10ms);
+}
+
+void close_and_wait(Scene& scene) {
+  scene.subject.close();
+  if (waiting().joinable()) waiting().join();
+}
+
+void inject(Scene& scene, const char* severity) {
+  const std::string bdf = scene.subject.bdf();
+  run("before=$(dmesg | grep -c \"AER: device recovery\") || true; inject_error " + bdf + " " +
+      severity +
+      "; over() { (($(dmesg | grep -c \"AER: device recovery\") > before)); }; wait_until 20 over");
+}
+
+void suspend(Scene&) {
+  run("suspend_devices freeze");
+  run("back() { [[ -e /sys/class/infiniband/pnic0 && -e /sys/class/infiniband/pnic1 ]]; }; "
+      "wait_until 20 back");
+}
+
+void wait_for_nic() {
+  run("back() { [[ -e /sys/bus/pci/devices/" + lab("LAB_NIC1") +
+      "/infiniband ]]; }; wait_until 20 back");
+}
+
+void reset_importer(Scene&) {
+  run("echo 1 >/sys/bus/pci/devices/" + lab("LAB_NIC1") + "/reset");
+  wait_for_nic();
+}
+
+void rebind_nic(Subject&) {
+  run("bind " + lab("LAB_NIC1") + " pnic");
+  wait_for_nic();
+}
+
+// After all that is done to importers, a revoke still comes to its end.
+void reset_after(Scene& scene) {
+  require(scene.subject.device().reset() == 0, "reset");
+}
+
+}  // namespace
+
+const std::vector<Event>& all_events() {
+  static const std::vector<Event> events = [] {
+    std::vector<Event> all = changes();
+    const std::vector<Event> others = {
+        {"sysfs reset", {Kind::kNvme, Kind::kMem0}, sysfs_reset},
+        {"close", kNvme, [](Scene& s) { s.subject.close(); }},
+        {"unbind, close", kNvme,
+         [](Scene& s) {
+           ask(s, "echo " + s.subject.bdf() + " >/sys/bus/pci/devices/" + s.subject.bdf() +
+                      "/driver/unbind");
+         },
+         close_and_wait,
+         [](Subject& s) {
+           run("echo " + s.bdf() + " >/sys/bus/pci/drivers/" + s.driver() + "/bind");
+         }},
+        {"unplug, close", kIvshmem, [](Scene& s) { ask(s, "request_unplug ivshmem"); },
+         [](Scene& s) {
+           close_and_wait(s);
+           run("wait_until 20 gone " + s.subject.bdf());
+         },
+         [](Subject& s) { run("plug_ivshmem " + s.driver()); }, false, true},
+        {"AER nonfatal", kMem0, [](Scene& s) { inject(s, "nonfatal"); }},
+        {"AER fatal", kMem0, [](Scene& s) { inject(s, "fatal"); }, nullptr, nullptr, false, true},
+        {"suspend", kNvme, suspend, nullptr, nullptr, true, true},
+        {"importer: FLR, then reset", kNvme, reset_importer, reset_after, nullptr, true},
+        {"importer: unbind, then reset", kNvme,
+         [](Scene&) { run("unbind " + lab("LAB_NIC1")); }, reset_after, rebind_nic, true},
+        {"importer: killed, then reset", kNvme, [](Scene& s) { kill_importer(s.subject); },
+         reset_after},
+    };
+    all.insert(all.end(), others.begin(), others.end());
+    return all;
+  }();
+  return events;
+}
+
+}  // namespace events_test
