@@ -41,7 +41,9 @@ export KBUILD_BUILD_USER=lab KBUILD_BUILD_HOST=lab
 KASAN_SANITIZE='$(if $(filter mm/% fs/% net/% block/% ipc/% security/% crypto/% drivers/tty/% drivers/char/% drivers/video/% drivers/thermal/% drivers/virtio/% drivers/block/% drivers/pnp/%,$(obj)/),n)'
 export KASAN_SANITIZE UBSAN_SANITIZE=$KASAN_SANITIZE
 
-compile() { make -C "$build" -j"$(nproc)" vmlinux modules; }
+# The PVH entry, by which guests boot, calls memcmp long before there is a shadow to look at. The kernel's own lib/Makefile
+# leaves string.o out only for memory encryption. On the command line: make does not pass on a name with a dot otherwise.
+compile() { make -C "$build" -j"$(nproc)" KASAN_SANITIZE_string.o=n vmlinux modules; }
 
 install() {
   local release
