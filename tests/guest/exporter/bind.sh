@@ -23,3 +23,14 @@ use_exporter() {
     bind "$device" peermr_vfio || fail "$device: no exporter"
   done
 }
+
+# check_no_buffers: nobody holds an exported buffer. What a work queue frees is gone a little later.
+check_no_buffers() {
+  local left tries
+  for ((tries = 0; tries < 50; tries++)); do
+    left=$(grep '^buffer' /sys/kernel/debug/peermr_export/* || true)
+    [[ -n $left ]] || return 0
+    sleep 0.1
+  done
+  fail "buffers are left: $left"
+}
