@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "exporter/entries.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <fstream>
+
+#include "exporter/device.hpp"
 
 namespace exporter_test {
 
@@ -10,32 +15,34 @@ namespace {
 const std::string kTracing = "/sys/kernel/tracing/";
 const std::string kProbe = "fprobes/peermr_huge";
 
-bool append(const std::string& file, const std::string& line) {
-  std::ofstream out(kTracing + file, std::ios::app);
-  out << line << std::flush;
-  return out.good();
-}
-
-bool put(const std::string& file, const std::string& line) {
-  std::ofstream out(kTracing + file);
-  out << line << std::flush;
-  return out.good();
+// One write, and no seek, which these files refuse: streams and stdio do not keep to that.
+bool put(const std::string& file, const std::string& line, int flags = O_TRUNC) {
+  const Fd fd(::open((kTracing + file).c_str(), O_WRONLY | O_CLOEXEC | flags));
+  return fd.ok() && ::write(fd.get(), line.data(), line.size()) >= 0;
 }
 
 }  // namespace
 
 HugeEntries::HugeEntries() {
   // The entry itself, through the fault's pointer to it, when the function returns.
-  possible_ = append("dynamic_events",
-                     "f:" + kProbe +
-                         " vmf_insert_pfn_pmd%return at=vmf->address entry=+0(vmf->pmd):x64"
-                         " result=$retval:x32\n") &&
+  possible_ = put("dynamic_events",
+                  "f:" + kProbe +
+                      " vmf_insert_pfn_pmd%return at=vmf->address entry=+0(vmf->pmd):x64"
+                      " result=$retval:x32\n",
+                  O_APPEND) &&
               put("trace", "") && put("events/" + kProbe + "/enable", "1");
 }
 
 HugeEntries::~HugeEntries() {
   put("events/" + kProbe + "/enable", "0");
-  append("dynamic_events", "-:" + kProbe + "\n");
+  put("dynamic_events", "-:" + kProbe + "\n", O_APPEND);
+}
+
+bool HugeEntries::offered() {
+  std::ifstream readme(kTracing + "README");
+  for (std::string line; std::getline(readme, line);)
+    if (line.find("<func-name>[%return]") != std::string::npos) return true;
+  return false;
 }
 
 std::vector<HugeEntry> HugeEntries::take() const {

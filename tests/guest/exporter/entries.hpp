@@ -34,7 +34,9 @@ class HugeEntries {
   HugeEntries(const HugeEntries&) = delete;
   HugeEntries& operator=(const HugeEntries&) = delete;
 
-  /// Whether the kernel lets us look.
+  /// Whether this kernel has probes of that kind.
+  static bool offered();
+  /// Whether the probe is in place.
   bool possible() const { return possible_; }
   /// Those since the last call, read right after they were made.
   std::vector<HugeEntry> take() const;

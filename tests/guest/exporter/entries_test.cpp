@@ -70,7 +70,8 @@ void touch(const Mapping& mapping, std::size_t step) {
 class Entries : public ExporterTest {
  protected:
   void SetUp() override {
-    if (!entries_.possible()) GTEST_SKIP() << "the kernel has no probes on functions' ends";
+    if (!HugeEntries::offered()) GTEST_SKIP() << "the kernel has no probes on functions' ends";
+    ASSERT_TRUE(entries_.possible());
   }
 
   const std::uint64_t physical_ = physical_address(bdf_, bar_);
@@ -186,6 +187,7 @@ TEST_F(Combining, IsOfTheWholeBarAndEveryMappingOfIt) {
             static_cast<std::uint8_t>(PEERMR_EXPORT_COMBINING));
 
   const HugeEntries entries;
+  ASSERT_EQ(entries.possible(), HugeEntries::offered());
   const Place place(2 * kHugePage), other_place(2 * kHugePage);
   const Mapping mapping(buffer.get(), 2 * kHugePage, 0, Mapping::kReadWrite, MAP_SHARED,
                         place.at());
