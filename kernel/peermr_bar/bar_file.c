@@ -16,11 +16,14 @@ static int bar_open(struct inode *inode, struct file *file)
 {
 	/* The misc core, under whose lock this runs, has put it there. */
 	struct bar_device *bar = container_of(file->private_data, struct bar_device, misc);
-	int ret;
+	int ret = 0;
 
-	ret = mutex_lock_interruptible(&bar->owner);
-	if (ret)
-		return ret;
+	/*
+	 * Whoever holds it has the file, or had it, or removes the device; and may
+	 * wait for importers. All misc devices would wait with us.
+	 */
+	if (!mutex_trylock(&bar->owner))
+		return -EBUSY;
 	if (bar->gone)
 		ret = -ENODEV;
 	else if (bar->open)

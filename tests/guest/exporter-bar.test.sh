@@ -23,6 +23,7 @@ back() {
 trap back EXIT
 bind "$LAB_IVSHMEM" peermr_bar || fail "status $?"
 bind "$LAB_MEM0" peermr_bar || fail "status $?"
+modprobe peermr_test_importer
 "$programs/exporter_bar" "$@" || fail "status $?"
 
 peermr bench --target "$LAB_IVSHMEM:$LAB_IVSHMEM_BAR:0+4M" --target "$LAB_MEM0:$LAB_MEM_BAR:0+4M" --size 4K,1M \

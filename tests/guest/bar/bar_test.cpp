@@ -4,16 +4,20 @@
 #include <fcntl.h>
 #include <linux/pci_regs.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <atomic>
+#include <chrono>
 #include <fstream>
+#include <future>
 #include <thread>
 
 #include "bar/bar_device.hpp"
 #include "exporter/fixture.hpp"
+#include "test_importer.h"
 
 namespace exporter_test {
 namespace {
@@ -57,6 +61,34 @@ TEST_F(Bar, HasOneUserAtATimeWhoIsRoot) {
   EXPECT_EQ(status.st_uid, 0u);
   device_.close();
   EXPECT_GE(BarDevice(bdf_).fd(), 0);
+}
+
+// The misc core holds a lock of all its devices while one is opened.
+TEST_F(Bar, OpeningDoesNotWaitForARevokeThatWaits) {
+  const Fd buffer = make();
+  Fd importer(::open("/dev/peermr_test_importer", O_RDWR | O_CLOEXEC));
+  ASSERT_TRUE(importer.ok());
+  const std::string nic = lab("LAB_NIC0");
+  test_importer_attach attach{};
+  attach.size = sizeof(attach);
+  attach.dmabuf_fd = buffer.get();
+  attach.pci_bus = static_cast<std::uint8_t>(std::stoul(nic.substr(5, 2), nullptr, 16));
+  attach.pci_devfn = static_cast<std::uint8_t>(std::stoul(nic.substr(8, 2), nullptr, 16) << 3);
+  attach.unmap = TEST_IMPORTER_UNMAP_NEVER;
+  ASSERT_EQ(::ioctl(importer.get(), TEST_IMPORTER_ATTACH, &attach), 0) << errno;
+  test_importer_id id{.size = sizeof(id), .id = attach.id};
+  ASSERT_EQ(::ioctl(importer.get(), TEST_IMPORTER_MAP, &id), 0) << errno;
+
+  auto revoke = std::async(std::launch::async, [&] { return device_.revoke(buffer.get()); });
+  ASSERT_EQ(revoke.wait_for(std::chrono::milliseconds(300)), std::future_status::timeout);
+  auto open = std::async(std::launch::async, [&] {
+    const int fd = ::open(BarDevice::path(bdf_).c_str(), O_RDWR | O_CLOEXEC);
+    return fd < 0 ? errno : 0;
+  });
+  EXPECT_EQ(open.wait_for(std::chrono::seconds(3)), std::future_status::ready);
+  importer.reset();
+  EXPECT_EQ(open.get(), EBUSY);
+  EXPECT_EQ(revoke.get(), 0);
 }
 
 TEST_F(Bar, KeepsBusMasteringOffOverResetsToo) {
