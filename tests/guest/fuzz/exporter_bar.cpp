@@ -46,21 +46,20 @@ int look_through(int fd, std::size_t bytes, off_t offset) {
 void add_mmap_call(Fuzzer& fuzzer, const char* pool) {
   static thread_local std::size_t bytes;
   static thread_local off_t offset;
-  fuzzer.add_call({.name = std::string("mmap of a ") + pool,
-                   .target = pool,
-                   .request = 0,
-                   .bytes = 8,
-                   .fields = {},
-                   .fill =
-                       [](Random& random, void*) {
-                         bytes = 4096 * (1 + random() % 16);
-                         offset = static_cast<off_t>(random() % 3 == 0 ? 4096 * (random() % 1024) : 0);
-                         if (random() % 16 == 0)
-                           offset = static_cast<off_t>((random() << random() % 40) & ~0xfffull);
-                       },
-                   .issue = [](int fd, unsigned long, void*) {
-                     return look_through(fd, bytes, offset);
-                   }});
+  fuzzer.add_call(
+      {.name = std::string("mmap of a ") + pool,
+       .target = pool,
+       .request = 0,
+       .bytes = 8,
+       .fields = {},
+       .fill =
+           [](Random& random, void*) {
+             bytes = 4096 * (1 + random() % 16);
+             offset = static_cast<off_t>(random() % 3 == 0 ? 4096 * (random() % 1024) : 0);
+             if (random() % 16 == 0)
+               offset = static_cast<off_t>((random() << random() % 40) & ~0xfffull);
+           },
+       .issue = [](int fd, unsigned long, void*) { return look_through(fd, bytes, offset); }});
 }
 
 void add_bar_calls(Fuzzer& fuzzer, std::uint32_t bar) {
@@ -82,9 +81,10 @@ void add_bar_calls(Fuzzer& fuzzer, std::uint32_t bar) {
                    .bytes = sizeof(Region),
                    .fields = {{FIELD(Region, size), Kind::kSize},
                               {FIELD(Region, bar), Kind::kValue, {0, 1, 2, 3, 4, 5, 6}}},
-                   .fill = [](Random& random, void* data) {
-                     static_cast<Region*>(data)->bar = static_cast<std::uint32_t>(random() % 6);
-                   },
+                   .fill =
+                       [](Random& random, void* data) {
+                         static_cast<Region*>(data)->bar = static_cast<std::uint32_t>(random() % 6);
+                       },
                    .weight = 3});
   // Every number, with any size in it.
   fuzzer.add_call({.name = "bar: any",
@@ -92,14 +92,15 @@ void add_bar_calls(Fuzzer& fuzzer, std::uint32_t bar) {
                    .request = 0,
                    .bytes = 96,
                    .fields = {{0, 4}, {4, 4}, {8, 4, Kind::kFd, {}, "bar buffer"}, {16, 8}},
-                   .issue = [](int fd, unsigned long, void* data) {
-                     static std::atomic<unsigned> calls = 0;
-                     const unsigned n = ++calls;
-                     const int result =
-                         ::ioctl(fd, _IOC(n % 4, PEERMR_BAR_IOC_TYPE, n / 4 % 9, n % 99), data);
-                     if (result > 2) ::close(result);
-                     return 0;
-                   },
+                   .issue =
+                       [](int fd, unsigned long, void* data) {
+                         static std::atomic<unsigned> calls = 0;
+                         const unsigned n = ++calls;
+                         const int result =
+                             ::ioctl(fd, _IOC(n % 4, PEERMR_BAR_IOC_TYPE, n / 4 % 9, n % 99), data);
+                         if (result > 2) ::close(result);
+                         return 0;
+                       },
                    .weight = 3});
   add_mmap_call(fuzzer, "bar");
 }

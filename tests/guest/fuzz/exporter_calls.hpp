@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// What there is to fuzz in the exporters. Pools: "device" (under peermr_vfio), "private device" (another
-// one, which the fuzzer may make private), "group" (of the first), "bar" (a file of peermr_bar), "buffer"
-// and "bar buffer" (their dma-bufs).
+// What there is to fuzz in the exporters. Pools: "device" (under peermr_vfio), "private device"
+// (another one, which the fuzzer may make private), "group" (of the first), "bar" (a file of
+// peermr_bar), "buffer" and "bar buffer" (their dma-bufs).
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Fuzzes the ioctls of peermr_vfio and of peermr_bar, and writes to configuration space, with importers
-// on the buffers and while the device's memory comes and goes.
+// Fuzzes the ioctls of peermr_vfio and of peermr_bar, and writes to configuration space, with
+// importers on the buffers and while the device's memory comes and goes.
 //
 //   exporter_fuzz [--seed N] [--seconds N] [--threads N]
 
@@ -36,14 +36,13 @@ void put_in_order(const Device& device, std::uint64_t config, std::uint8_t pm) {
 
 /// Registers whatever is in a pool, and lets go of it.
 void add_import(fuzz::Fuzzer& fuzzer, const Nic& nic, const char* pool) {
-  fuzzer.add_call({.name = std::string("register a ") + pool,
-                   .target = pool,
-                   .request = 0,
-                   .bytes = 8,
-                   .fields = {},
-                   .issue = [&nic](int fd, unsigned long, void*) {
-                     return nic.import(fd, kPage) ? 0 : -1;
-                   }});
+  fuzzer.add_call(
+      {.name = std::string("register a ") + pool,
+       .target = pool,
+       .request = 0,
+       .bytes = 8,
+       .fields = {},
+       .issue = [&nic](int fd, unsigned long, void*) { return nic.import(fd, kPage) ? 0 : -1; }});
 }
 
 }  // namespace

@@ -73,7 +73,8 @@ std::vector<Field> fields_of(Structure structure, std::size_t offset, const std:
     fields = buffer_fields(structure, pool);
   const std::size_t bytes = bytes_of(structure);
   // A plain value here: what Kind::kSize means is the whole that this is a part of.
-  fields.push_back({0, 4, Kind::kValue, {0, 3, 4, 8, bytes - 8, bytes - 1, bytes, bytes + 1, 4096}});
+  fields.push_back(
+      {0, 4, Kind::kValue, {0, 3, 4, 8, bytes - 8, bytes - 1, bytes, bytes + 1, 4096}});
   for (Field& field : fields) field.offset += offset;
   return fields;
 }
@@ -81,8 +82,7 @@ std::vector<Field> fields_of(Structure structure, std::size_t offset, const std:
 void fill(Structure structure, Random& random, void* at, std::uint32_t bar) {
   const auto size = static_cast<std::uint32_t>(bytes_of(structure));
   std::memcpy(at, &size, sizeof(size));
-  if (structure == Structure::kRearm)
-    static_cast<peermr_export_rearm*>(at)->revokes = random() % 3;
+  if (structure == Structure::kRearm) static_cast<peermr_export_rearm*>(at)->revokes = random() % 3;
   if (structure != Structure::kCreate) return;
 
   thread_local peermr_export_range ranges[4];

@@ -149,7 +149,8 @@ void add_config_writes(Fuzzer& fuzzer, std::uint64_t config, std::uint8_t pm) {
                        [=](Random& random, void* data) {
                          const bool power = random() % 2 == 0;
                          auto* bytes = static_cast<std::uint8_t*>(data);
-                         *bytes = static_cast<std::uint8_t>(power ? random() % 4 : 4 + random() % 4);
+                         *bytes =
+                             static_cast<std::uint8_t>(power ? random() % 4 : 4 + random() % 4);
                          position = power ? control : PCI_COMMAND;
                          count = 1;
                          if (random() % 3 != 0) return;
@@ -168,8 +169,7 @@ void add_config_writes(Fuzzer& fuzzer, std::uint64_t config, std::uint8_t pm) {
 
 }  // namespace
 
-void add_vfio_calls(Fuzzer& fuzzer, std::uint32_t bar, std::uint64_t config,
-                    std::uint8_t pm) {
+void add_vfio_calls(Fuzzer& fuzzer, std::uint32_t bar, std::uint64_t config, std::uint8_t pm) {
   const std::uint32_t get = VFIO_DEVICE_FEATURE_GET, set = VFIO_DEVICE_FEATURE_SET;
   add_mainline_export(fuzzer, bar);
   add_feature(fuzzer, "export", "device", get | PEERMR_VFIO_FEATURE_EXPORT, Structure::kCreate, 20,

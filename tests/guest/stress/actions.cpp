@@ -47,8 +47,8 @@ int export_buffer(Worker& worker) {
   }
   Fd fd = worker.world.device->export_buffer(worker.world.bar, ranges, flags);
   if (!fd.ok()) return -fd.error();
-  worker.world.put(random, std::make_shared<Buffer>(Buffer{
-                               std::move(fd), bytes, (flags & PEERMR_EXPORT_NO_MMAP) == 0}));
+  worker.world.put(random, std::make_shared<Buffer>(
+                               Buffer{std::move(fd), bytes, (flags & PEERMR_EXPORT_NO_MMAP) == 0}));
   return 0;
 }
 
@@ -188,8 +188,7 @@ int look_at_watch(Worker& worker) {
   if (worker.watches.empty()) return -ENOENT;
   const Fd& chosen = worker.watches[worker.random() % worker.watches.size()];
   dmabuf_watch_event event{};
-  if (worker.random() % 3 == 0)
-    return ::read(chosen.get(), &event, sizeof(event)) < 0 ? -errno : 0;
+  if (worker.random() % 3 == 0) return ::read(chosen.get(), &event, sizeof(event)) < 0 ? -errno : 0;
   if (worker.random() % 2 == 0) {
     dmabuf_watch_probe probe{};
     probe.size = sizeof(probe);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Everything at once on a device under peermr_vfio: threads export, mmap, register, transfer, reset,
-// revoke, re-arm, switch decode and power, watch and close, in random order, interrupted now and then.
-// Every few seconds the device is closed below them. The kernel's own checks judge, and the script
-// that looks at what is left; here, only that nothing is stuck and that everything worked sometimes.
+// Everything at once on a device under peermr_vfio: threads export, mmap, register, transfer,
+// reset, revoke, re-arm, switch decode and power, watch and close, in random order, interrupted now
+// and then. Every few seconds the device is closed below them. The kernel's own checks judge, and
+// the script that looks at what is left; here, only that nothing is stuck and that everything
+// worked sometimes.
 //
 //   exporter_stress [--seed N] [--seconds N] [--threads N]
 
