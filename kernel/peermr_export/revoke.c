@@ -240,6 +240,9 @@ int peermr_exporter_revoke(struct peermr_exporter *exporter, u32 reason,
 	if (err) {
 		mutex_lock(&exporter->lock);
 		exporter->reasons &= ~reason;
+		/* Before importers are told: they may map at once. */
+		if (reason & PEERMR_WHY_PRIVATE)
+			WRITE_ONCE(exporter->is_private, false);
 		mutex_unlock(&exporter->lock);
 		peermr_exporter_unblock(exporter);
 	}

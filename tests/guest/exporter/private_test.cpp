@@ -201,6 +201,29 @@ TEST_F(Private, ASignalEndsTheWaitForAnImporterAndAllIsAsBefore) {
   EXPECT_EQ(device_.make_private(PEERMR_PRIVATE_ZAP), 0);
 }
 
+TEST_F(Private, AnImporterThatMapsAsSoonAsItIsToldThatAllIsAsBeforeIsNotRefused) {
+  // Many buffers: from the first one's restore to the last one's takes a while.
+  std::vector<Fd> buffers;
+  for (int i = 0; i < 256; ++i) buffers.push_back(make(bar_, PEERMR_EXPORT_NO_MMAP));
+  const std::uint32_t eager = mapped(buffers.front());
+  test_importer_attach never{};
+  never.unmap = TEST_IMPORTER_UNMAP_NEVER;
+  mapped(buffers.back(), never);
+  Blocked call([this] { return device_.make_private(); });
+  ASSERT_TRUE(eventually([&] { return device_.info().waiting != 0; }));
+  Blocked map([&] {
+    while (session_.query(eager).callbacks < 2) {
+    }
+    return session_.map(eager);
+  });
+  EXPECT_TRUE(eventually([&] {
+    call.interrupt();
+    return call.done();
+  }));
+  EXPECT_EQ(call.result(), -EINTR);
+  EXPECT_EQ(map.result(), 0);
+}
+
 TEST_F(Private, RefusesUnknownFlagsAndStructures) {
   EXPECT_EQ(device_.make_private(1u << 1), -EINVAL);
   EXPECT_EQ(device_.make_private(1u << 31), -EINVAL);
