@@ -6,7 +6,7 @@
 # shellcheck source-path=SCRIPTDIR source=pnic/lib.sh
 . /src/tests/guest/pnic/lib.sh
 
-"$programs/churn" "$LAB_NIC0" 20 4 >churn.log &
+"$programs/churn" "$LAB_NIC0" $((20 * LAB_TIME_SCALE)) 4 >churn.log &
 churn=$!
 rounds=0
 while kill -0 "$churn" 2>/dev/null; do
