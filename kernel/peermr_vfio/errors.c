@@ -29,6 +29,11 @@ static pci_ers_result_t peermr_vfio_error_detected(struct pci_dev *pdev,
 	struct peermr_vfio *pv = peermr_vfio_of(pdev);
 
 	peermr_exporter_revoke(pv->exporter, PEERMR_WHY_ERROR, false);
+	if (state != pci_channel_io_normal) {
+		mutex_lock(&pv->settle);
+		pv->link_was_reset = true;
+		mutex_unlock(&pv->settle);
+	}
 	return vfio_pci_core_aer_err_detected(pdev, state);
 }
 

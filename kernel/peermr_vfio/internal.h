@@ -23,8 +23,10 @@
  * @change: held by a user's call that may take memory away, from its revoke to
  *          its restore; above VFIO's memory_lock
  * @settle: makes one step of looking at the device's state and telling the
- *          exporter, and protects the next three; below memory_lock
+ *          exporter, and protects the next four; below memory_lock
  * @is_open: the core's virtual configuration space exists
+ * @link_was_reset: perhaps: a fatal error was reported, and decode has not been
+ *                  seen on since
  * @memory_gone: what the exporter was told last
  * @wc_bars: BARs to be write-combining when the device is opened
  * @af_flr: where the advanced features capability has its reset bit, or 0
@@ -43,6 +45,7 @@ struct peermr_vfio {
 	struct mutex change; /* of memory, by the user */
 	struct mutex settle; /* look, and tell the exporter */
 	bool is_open;
+	bool link_was_reset;
 	bool memory_gone;
 	u32 wc_bars;
 	u8 af_flr;

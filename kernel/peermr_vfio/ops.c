@@ -10,6 +10,26 @@
 #include "internal.h"
 
 /*
+ * The reset of a link that ends the recovery from a fatal error leaves BARs and
+ * command register empty, and the core, which believes what its user last wrote,
+ * puts them back when the user enables memory once more.
+ */
+static bool peermr_vfio_link_kept(struct peermr_vfio *pv)
+{
+	struct pci_dev *pdev = pv->core.pdev;
+	u16 command;
+
+	if (!pv->link_was_reset)
+		return true;
+	if (!pdev->no_command_memory &&
+	    (pci_read_config_word(pdev, PCI_COMMAND, &command) ||
+	     PCI_POSSIBLE_ERROR(command) || !(command & PCI_COMMAND_MEMORY)))
+		return false;
+	pv->link_was_reset = false;
+	return true;
+}
+
+/*
  * What the core calls enabled, but for D1 and D2: a function answers no memory
  * request there. Without memory_lock the answer may be old at once: whoever
  * changes it settles after the change.
@@ -18,9 +38,12 @@ static bool peermr_vfio_memory_there(struct peermr_vfio *pv)
 {
 	struct vfio_pci_core_device *core = &pv->core;
 
+	lockdep_assert_held(&pv->settle);
+
 	return !READ_ONCE(core->pm_runtime_engaged) &&
 	       READ_ONCE(core->pdev->current_state) == PCI_D0 &&
-	       __vfio_pci_memory_enabled(core);
+	       __vfio_pci_memory_enabled(core) &&
+	       peermr_vfio_link_kept(pv);
 }
 
 void peermr_vfio_settle(struct peermr_vfio *pv, bool late)
