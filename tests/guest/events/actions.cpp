@@ -36,7 +36,9 @@ std::thread& waiting() {
 void ask(Scene& scene, const std::string& command) {
   waiting() = std::thread([command] { run(command); });
   const auto before = scene.subject.callbacks();
-  for (int i = 0; i < 100 && scene.subject.callbacks() == before; ++i)
+  // Mainline calls nobody yet; ours soon.
+  const int tries = scene.subject.ours() ? 800 : 300;
+  for (int i = 0; i < tries && scene.subject.callbacks() == before; ++i)
     std::this_thread::sleep_for(10ms);
 }
 
@@ -96,17 +98,19 @@ const std::vector<Event>& all_events() {
            run("echo " + s.bdf() + " >/sys/bus/pci/drivers/" + s.driver() + "/bind");
          }},
         {"unplug, close", kIvshmem, [](Scene& s) { ask(s, "request_unplug ivshmem"); },
-         [](Scene& s) {
-           close_and_wait(s);
-           run("wait_until 20 gone " + s.subject.bdf());
+         close_and_wait,
+         [](Subject& s) {
+           run("wait_until 20 gone " + s.bdf() + " && plug_ivshmem " + s.driver());
          },
-         [](Subject& s) { run("plug_ivshmem " + s.driver()); }, false, true},
+         false, true},
         {"AER nonfatal", kMem0, [](Scene& s) { inject(s, "nonfatal"); }},
-        {"AER fatal", kMem0, [](Scene& s) { inject(s, "fatal"); }, nullptr, nullptr, false, true},
-        {"suspend", kNvme, suspend, nullptr, nullptr, true, true},
+        {"AER fatal, decode on", kMem0, [](Scene& s) { inject(s, "fatal"); },
+         [](Scene& s) { require(s.subject.device().set_decode(true) == 0, "decode"); }, nullptr,
+         false, true},
+        {"suspend", kNvme, suspend, nullptr, nullptr, true, true, true},
         {"importer: FLR, then reset", kNvme, reset_importer, reset_after, nullptr, true},
-        {"importer: unbind, then reset", kNvme,
-         [](Scene&) { run("unbind " + lab("LAB_NIC1")); }, reset_after, rebind_nic, true},
+        {"importer: unbind, then reset", kNvme, [](Scene&) { run("unbind " + lab("LAB_NIC1")); },
+         reset_after, rebind_nic, true},
         {"importer: killed, then reset", kNvme, [](Scene& s) { kill_importer(s.subject); },
          reset_after},
     };

@@ -75,8 +75,7 @@ void hot_reset(int device, int group) {
 }
 
 void hot_reset_of_neighbour(Device& device) {
-  const Fd neighbour(
-      ::ioctl(device.group(), VFIO_GROUP_GET_DEVICE_FD, lab("LAB_MEM1").c_str()));
+  const Fd neighbour(::ioctl(device.group(), VFIO_GROUP_GET_DEVICE_FD, lab("LAB_MEM1").c_str()));
   require(neighbour.ok(), "open the neighbour");
   hot_reset(neighbour.get(), device.group());
 }
@@ -100,7 +99,8 @@ std::string power_status(const Subject& subject) {
 }
 
 void wait_for_power(const Subject& subject, const std::string& wanted) {
-  for (int i = 0; i < 500 && power_status(subject) != wanted; ++i) std::this_thread::sleep_for(10ms);
+  for (int i = 0; i < 500 && power_status(subject) != wanted; ++i)
+    std::this_thread::sleep_for(10ms);
   require(power_status(subject) == wanted, subject.bdf() + " is " + power_status(subject));
 }
 
@@ -133,8 +133,9 @@ std::vector<Event> changes() {
        on_device([](Device& d) { set_power(d, 0); })},
       {"FLR by DevCtl", kNvme, on_device(flr_by_devctl)},
       {"FLR by AF", kMem0, on_device(flr_by_af)},
-      {"VFIO_DEVICE_RESET", {Kind::kNvme, Kind::kMem0},
-       on_device([](Device& d) { require(d.reset() == 0, "reset"); })},
+      {"VFIO_DEVICE_RESET", {Kind::kNvme, Kind::kMem0}, on_device([](Device& d) {
+         require(d.reset() == 0, "reset");
+       })},
       {"hot reset", kMem0, on_device([](Device& d) { hot_reset(d.fd(), d.group()); })},
       {"hot reset by a neighbour", kMem0, on_device(hot_reset_of_neighbour)},
       {"low power entry, exit", kNvme,

@@ -31,6 +31,9 @@ struct Event {
   bool importer_leaves = false;
   /// Run only when asked for by name: the guest is not what it was afterwards.
   bool own_boot = false;
+  /// So does the one that writes: its completion queue says nothing any more, an asynchronous event
+  /// does.
+  bool writer_leaves = false;
 };
 
 const std::vector<Event>& all_events();
@@ -39,12 +42,12 @@ std::vector<Event> changes();
 
 /// Two words each: after the beginning, and in the end. "*" in an expectation fits everything.
 struct Seen {
-  std::string callbacks;  ///< numbers
-  std::string traffic;    ///< flows, waits, or error; "-": the importer has left
-  std::string buffer;     ///< mmap of the buffer: ok, SIGBUS, none
-  std::string bar;        ///< mmap of the BAR through VFIO, likewise
-  std::string state;      ///< of the buffer, "-": nobody says
-  std::string data;       ///< one word: kept, changed, "-": it cannot be told
+  std::string callbacks;           ///< numbers
+  std::string traffic;             ///< flows, waits, or error; "-": the importer has left
+  std::string buffer;              ///< mmap of the buffer: ok, SIGBUS, none
+  std::string bar;                 ///< mmap of the BAR through VFIO, likewise
+  std::string state;               ///< of the buffer, "-": nobody says
+  std::string data;                ///< one word: kept, changed, "-": it cannot be told
   std::string forbidden = "none";  ///< DMA that should have been impossible: none, some
 };
 

@@ -65,6 +65,15 @@ const std::map<std::string, Pair>& table() {
       {"unplug, close",
        {{"1 1", "waits waits", "SIGBUS SIGBUS", "ok none", "revoked dead", "-"},
         {"0 1", "flows waits", "none none", "ok none", "- -", "-"}}},
+      // The link's reset leaves the BARs empty until the owner enables memory again. Mainline does
+      // not notice: what its importers reach meanwhile is nobody's.
+      {"AER fatal, decode on",
+       {{"1 1", "waits flows", "SIGBUS ok", "* ok", "revoked live", "kept"},
+        {"0 0", "waits error", "none none", "* ok", "- -", "kept", "some"}}},
+      // Both NICs stop.
+      {"suspend",
+       {{"2 0", "- -", "* ok", "* ok", "live live", "kept"},
+        {"0 0", "- -", "none none", "ok ok", "- -", "kept"}}},
       // Recovery may be over before anything is written: traffic may see nothing.
       {"AER nonfatal",
        {{"2 0", "* flows", "* ok", "ok ok", "live live", "kept"},

@@ -17,6 +17,16 @@ bind_all() {
   done
 }
 
+# run_for_both ARGUMENTS...: exporter_events under either driver.
+run_for_both() {
+  local driver
+  status=0
+  for driver in peermr_vfio vfio-pci; do
+    bind_all "$driver"
+    "$programs/exporter_events" "$@" || status=$?
+  done
+}
+
 # end_events: the test's result, after the devices' checks of themselves. $status: that of the programs.
 end_events() {
   bind_all vfio-pci

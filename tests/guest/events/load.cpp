@@ -27,9 +27,9 @@ std::uint64_t read_number(const std::filesystem::path& path) {
 static_assert(Traffic::kBytes <= Subject::kTarget);
 
 Load::Load(const Subject& subject)
-    : mr_(ibv_reg_dmabuf_mr(responder_.pd(), 0, Traffic::kBytes, 0, subject.buffer(),
-                            IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE |
-                                IBV_ACCESS_REMOTE_READ)) {
+    : mr_(ibv_reg_dmabuf_mr(
+          responder_.pd(), 0, Traffic::kBytes, 0, subject.buffer(),
+          IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ)) {
   pnic_test::require(mr_ != nullptr, "register the buffer");
   revoke_test::connect(requester_, responder_);
   traffic_ = std::make_unique<Traffic>(requester_, Traffic::Target{0, mr_->rkey});
@@ -86,8 +86,9 @@ Sampler::Sampler(const Subject& subject) {
       std::this_thread::sleep_for(500us);
     }
   };
-  buffer_thread_ = std::thread(
-      [this, sample, &subject] { sample([&] { return subject.access_buffer(); }, buffer_faulted_); });
+  buffer_thread_ = std::thread([this, sample, &subject] {
+    sample([&] { return subject.access_buffer(); }, buffer_faulted_);
+  });
   bar_thread_ = std::thread(
       [this, sample, &subject] { sample([&] { return subject.access_bar(); }, bar_faulted_); });
 }

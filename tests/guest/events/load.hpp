@@ -65,7 +65,8 @@ class Sampler {
   std::thread buffer_thread_, bar_thread_;
 };
 
-/// DMA that should have been impossible, as both NICs count it (dma_unmapped, dma_after_invalidate).
+/// DMA that should have been impossible, as both NICs count it (dma_unmapped,
+/// dma_after_invalidate).
 std::uint64_t forbidden_dma();
 
 }  // namespace events_test

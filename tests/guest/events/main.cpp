@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// exporter_events [--measure] DEVICE [EVENT...]: each event that there is for DEVICE (nvme, mem0, ivshmem), with
-// traffic into its memory, under the driver that it is bound to. A line of JSON for each; fails when
-// one is not as expected.cpp says, which --measure does not ask. Without EVENT: all but those that
-// ask for a boot of their own.
+// exporter_events [--measure] DEVICE [EVENT...]: each event that there is for DEVICE (nvme, mem0,
+// ivshmem), with traffic into its memory, under the driver that it is bound to. A line of JSON for
+// each; fails when one is not as expected.cpp says, which --measure does not ask. Without EVENT:
+// all but those that ask for a boot of their own.
 #include <cstdio>
 #include <set>
 #include <sstream>
@@ -51,11 +51,14 @@ bool run(const Event& event, const std::string& device, const std::string& drive
   const Seen& seen = outcome.seen;
   std::printf(
       "{\"driver\": \"%s\", \"device\": \"%s\", \"event\": \"%s\", \"callbacks\": \"%s\", "
-      "\"traffic\": \"%s\", \"error\": \"%s\", \"buffer\": \"%s\", \"bar\": \"%s\", \"state\": \"%s\", "
-      "\"data\": \"%s\", \"forbidden\": \"%s\", \"ms\": %ld, \"longest_wait_ms\": %ld, \"rnr_naks\": %llu}\n",
-      driver.c_str(), device.c_str(), event.name, seen.callbacks.c_str(), seen.traffic.c_str(), outcome.error.c_str(),
-      seen.buffer.c_str(), seen.bar.c_str(), seen.state.c_str(), seen.data.c_str(), seen.forbidden.c_str(),
-      outcome.begin_ms, outcome.longest_wait_ms, static_cast<unsigned long long>(outcome.naks));
+      "\"traffic\": \"%s\", \"error\": \"%s\", \"buffer\": \"%s\", \"bar\": \"%s\", \"state\": "
+      "\"%s\", "
+      "\"data\": \"%s\", \"forbidden\": \"%s\", \"ms\": %ld, \"longest_wait_ms\": %ld, "
+      "\"rnr_naks\": %llu}\n",
+      driver.c_str(), device.c_str(), event.name, seen.callbacks.c_str(), seen.traffic.c_str(),
+      outcome.error.c_str(), seen.buffer.c_str(), seen.bar.c_str(), seen.state.c_str(),
+      seen.data.c_str(), seen.forbidden.c_str(), outcome.begin_ms, outcome.longest_wait_ms,
+      static_cast<unsigned long long>(outcome.naks));
   std::string wrong = outcome.wrong;
   if (!measure) {
     const Seen* wanted = expected(event.name, driver);

@@ -46,7 +46,8 @@ Moment look_back(const Scene& scene, const Sampler& sampler, std::uint64_t naks)
   Moment moment;
   moment.callbacks = scene.subject.callbacks();
   moment.traffic = scene.load.naks() > naks ? "waits" : "flows";
-  moment.buffer = word(sampler.buffer_faulted() ? std::optional(false) : scene.subject.access_buffer());
+  moment.buffer =
+      word(sampler.buffer_faulted() ? std::optional(false) : scene.subject.access_buffer());
   moment.bar = word(sampler.bar_faulted() ? std::optional(false) : scene.subject.access_bar());
   moment.state = scene.subject.state();
   return moment;
@@ -89,6 +90,7 @@ Outcome observe(const Event& event, Kind kind) {
   }
   outcome.naks = event.importer_leaves ? 0 : load.naks() - naks;
   last.traffic = load.finish();
+  if (event.writer_leaves) last.traffic = "-";
   outcome.error = load.error();
   if (event.importer_leaves) first.traffic = "-";
   // A NIC that left has begun to count anew.
@@ -102,7 +104,7 @@ Outcome observe(const Event& event, Kind kind) {
   outcome.seen.bar = first.bar + " " + last.bar;
   outcome.seen.state = first.state + " " + last.state;
   outcome.longest_wait_ms = load.longest_wait().count();
-  if (!load.broken().empty()) append(outcome.wrong, load.broken());
+  if (!event.writer_leaves && !load.broken().empty()) append(outcome.wrong, load.broken());
   if (!load.deregister() && !event.importer_leaves) append(outcome.wrong, "the MR stays");
   const auto mappings = subject.mappings();
   if (mappings.value_or(0) != 0)

@@ -28,18 +28,24 @@ constexpr std::uint32_t kPmrControl = 0xe04;  // NVMe 1.4, 3.1.19; bit 0: enable
 
 std::string bdf_of(Kind kind) {
   switch (kind) {
-    case Kind::kNvme: return lab("LAB_NVME");
-    case Kind::kMem0: return lab("LAB_MEM0");
-    case Kind::kIvshmem: return lab("LAB_IVSHMEM");
+    case Kind::kNvme:
+      return lab("LAB_NVME");
+    case Kind::kMem0:
+      return lab("LAB_MEM0");
+    case Kind::kIvshmem:
+      return lab("LAB_IVSHMEM");
   }
   fail("no such device", 0);
 }
 
 int bar_of(Kind kind) {
   switch (kind) {
-    case Kind::kNvme: return lab_number("LAB_PMR_BAR");
-    case Kind::kMem0: return lab_number("LAB_MEM_BAR");
-    case Kind::kIvshmem: return lab_number("LAB_IVSHMEM_BAR");
+    case Kind::kNvme:
+      return lab_number("LAB_PMR_BAR");
+    case Kind::kMem0:
+      return lab_number("LAB_MEM_BAR");
+    case Kind::kIvshmem:
+      return lab_number("LAB_IVSHMEM_BAR");
   }
   fail("no such device", 0);
 }
@@ -127,11 +133,16 @@ std::string Subject::state() const {
   status.size = sizeof(status);
   require(::ioctl(watch_.get(), DMABUF_WATCH_STATUS, &status) == 0, "ask the watch");
   switch (status.state) {
-    case DMABUF_WATCH_LIVE: return "live";
-    case DMABUF_WATCH_REVOKED: return "revoked";
-    case DMABUF_WATCH_HELD: return "held";
-    case DMABUF_WATCH_DEAD: return "dead";
-    default: return "-";
+    case DMABUF_WATCH_LIVE:
+      return "live";
+    case DMABUF_WATCH_REVOKED:
+      return "revoked";
+    case DMABUF_WATCH_HELD:
+      return "held";
+    case DMABUF_WATCH_DEAD:
+      return "dead";
+    default:
+      return "-";
   }
 }
 

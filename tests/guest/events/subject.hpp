@@ -53,8 +53,8 @@ class Subject {
   /// Mappings that importers hold; nothing where nobody says.
   std::optional<std::uint64_t> mappings() const;
 
-  /// Whether an access to the mapping works; nothing when there is no such mapping. An access through
-  /// VFIO waits as long as a reset through VFIO lasts.
+  /// Whether an access to the mapping works; nothing when there is no such mapping. An access
+  /// through VFIO waits as long as a reset through VFIO lasts.
   std::optional<bool> access_buffer() const;
   std::optional<bool> access_bar() const;
 
