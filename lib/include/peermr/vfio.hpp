@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "peermr/bdf.hpp"
@@ -39,9 +40,20 @@ class PEERMR_API Container {
   std::unique_ptr<Impl> impl_;
 };
 
+/// How the kernel hands a VFIO device out.
+enum class OpenBy {
+  kAny,    ///< by its group where there is a type1 container, else by its character device
+  kGroup,  ///< its IOMMU group and a type1 container
+  kCdev,   ///< its character device and an iommufd of its own (Linux 6.6)
+};
+
 struct OpenOptions {
-  std::shared_ptr<Container> container = {};  ///< none: the device gets one of its own
+  std::shared_ptr<Container> container =
+      {};  ///< none: the device gets one of its own. Means kGroup
   SystemPaths paths = {};
+  OpenBy by = OpenBy::kAny;
+  /// UUID that the owner of the physical function set; for virtual functions that want one.
+  std::string vf_token = {};
 };
 
 struct BarInfo {
@@ -116,14 +128,15 @@ class PEERMR_API Device {
  public:
   struct Impl;
 
-  /// Opens the device through its IOMMU group, or /dev/peermr_bar where that driver has it.
+  /// Opens the device as OpenOptions::by says, or /dev/peermr_bar where that driver has it.
   ///
   /// Errors:
   /// - std::errc::no_such_device: there is no such device
   /// - Errc::kNotBoundToVfio: says which driver has it, and the commands that change it
   /// - Errc::kGroupNotViable: names the other devices of the group that a host driver has
-  /// - std::errc::not_supported: no IOMMU group
-  /// - EACCES, EBUSY (opened by somebody else), or what the VFIO ioctls return
+  /// - std::errc::not_supported: no IOMMU group; no character device when that was asked for
+  /// - Errc::kMalformed: the VF token
+  /// - EACCES, EBUSY (opened by somebody else, or the other way), or what the VFIO ioctls return
   [[nodiscard]] static Result<Device> open(const Bdf& bdf, const OpenOptions& options = {});
 
   explicit Device(std::unique_ptr<Impl> impl) noexcept;

@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "vfio/vf_token.hpp"
+
 namespace peermr::vfio {
 namespace {
 
@@ -35,10 +37,17 @@ Error type1_error(int error_number) {
 
 }  // namespace
 
-Result<UniqueFd> Group::open_device(const Bdf& bdf) const {
-  const int fd = ::ioctl(fd_.get(), VFIO_GROUP_GET_DEVICE_FD, bdf.to_string().c_str());
-  if (fd < 0) return errno_error(errno, "open VFIO device", bdf.to_string());
-  return UniqueFd(fd);
+Result<UniqueFd> Group::open_device(const Bdf& bdf, const std::string& vf_token) const {
+  std::string name = bdf.to_string();
+  if (!vf_token.empty()) {
+    if (auto token = parse_vf_token(vf_token); !token) return token.error();
+    name += " vf_token=" + vf_token;
+  }
+  const int fd = ::ioctl(fd_.get(), VFIO_GROUP_GET_DEVICE_FD, name.c_str());
+  if (fd >= 0) return UniqueFd(fd);
+  const int cause = errno;
+  return errno_error(cause, "open VFIO device", bdf.to_string(),
+                     cause == EACCES ? "its VF token is missing or wrong" : "");
 }
 
 Result<std::shared_ptr<Container>> Container::create(const SystemPaths& paths) {

@@ -19,8 +19,9 @@ class Group {
 
   [[nodiscard]] unsigned number() const noexcept { return number_; }
 
-  /// A descriptor for one device of the group. Errors: the errno of VFIO_GROUP_GET_DEVICE_FD.
-  [[nodiscard]] Result<UniqueFd> open_device(const Bdf& bdf) const;
+  /// A descriptor for one device of the group. `vf_token`: empty, or a UUID.
+  /// Errors: Errc::kMalformed (token), the errno of VFIO_GROUP_GET_DEVICE_FD.
+  [[nodiscard]] Result<UniqueFd> open_device(const Bdf& bdf, const std::string& vf_token) const;
 
  private:
   unsigned number_;

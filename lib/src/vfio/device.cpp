@@ -8,6 +8,7 @@
 #include "base/log.hpp"
 #include "peermr/vfio.hpp"
 #include "vfio/bar_backend.hpp"
+#include "vfio/cdev.hpp"
 #include "vfio/checks.hpp"
 #include "vfio/device_impl.hpp"
 #include "vfio/exporter.hpp"
@@ -23,21 +24,49 @@ Result<std::shared_ptr<Container>> container_of(const OpenOptions& options) {
   return Container::create(options.paths);
 }
 
+Result<std::unique_ptr<Backend>> open_by_group(const Topology& topology, const Bdf& bdf,
+                                               unsigned number, const OpenOptions& options) {
+  auto container = container_of(options);
+  if (!container) return container.error();
+  auto group = (*container)->impl().join(number);
+  if (!group) {
+    if (group.error().code() != Errc::kGroupNotViable) return group.error();
+    return not_viable_error(topology, bdf, number, options.paths);
+  }
+  auto fd = (*group)->open_device(bdf, options.vf_token);
+  if (!fd) return fd.error();
+  return VfioBackend::create(
+      bdf.to_string(),
+      {.container = *std::move(container), .group = *std::move(group), .iommufd = {}},
+      *std::move(fd));
+}
+
+Result<std::unique_ptr<Backend>> open_by_cdev(const Bdf& bdf, const OpenOptions& options) {
+  if (options.container) {
+    return make_error(std::errc::invalid_argument, "open VFIO device", bdf.to_string(),
+                      "a container is for devices that are opened by their group");
+  }
+  auto opened = open_cdev(bdf, options.vf_token, options.paths);
+  if (!opened) return opened.error();
+  return VfioBackend::create(bdf.to_string(),
+                             {.container = {}, .group = {}, .iommufd = std::move(opened->iommufd)},
+                             std::move(opened->device));
+}
+
+// A kernel may have one way or both. Where it has both the group is taken: other programs of the
+// machine are more likely to know it, and a device is opened one way at a time.
+bool prefers_cdev(const Bdf& bdf, const OpenOptions& options) {
+  if (options.by != OpenBy::kAny) return options.by == OpenBy::kCdev;
+  return !options.container && ::access((options.paths.dev + "/vfio/vfio").c_str(), F_OK) != 0 &&
+         !cdev_path(bdf, options.paths).empty();
+}
+
 Result<std::unique_ptr<Backend>> open_vfio(const Topology& topology, const Bdf& bdf,
                                            const OpenOptions& options) {
   const auto number = check_bound_to_vfio(topology, bdf, options.paths);
   if (!number) return number.error();
-  auto container = container_of(options);
-  if (!container) return container.error();
-  auto group = (*container)->impl().join(*number);
-  if (!group) {
-    if (group.error().code() != Errc::kGroupNotViable) return group.error();
-    return not_viable_error(topology, bdf, *number, options.paths);
-  }
-  auto fd = (*group)->open_device(bdf);
-  if (!fd) return fd.error();
-  return VfioBackend::create(bdf.to_string(), *std::move(container), *std::move(group),
-                             *std::move(fd));
+  return prefers_cdev(bdf, options) ? open_by_cdev(bdf, options)
+                                    : open_by_group(topology, bdf, *number, options);
 }
 
 }  // namespace

@@ -57,18 +57,13 @@ constexpr Feature feature_of(ExportCall call) noexcept {
 
 }  // namespace
 
-VfioBackend::VfioBackend(std::string name, std::shared_ptr<Container> container,
-                         std::shared_ptr<Group> group, UniqueFd fd)
-    : name_(std::move(name)),
-      container_(std::move(container)),
-      group_(std::move(group)),
-      fd_(std::move(fd)) {}
+VfioBackend::VfioBackend(std::string name, VfioOwnership ownership, UniqueFd fd)
+    : name_(std::move(name)), ownership_(std::move(ownership)), fd_(std::move(fd)) {}
 
-Result<std::unique_ptr<Backend>> VfioBackend::create(std::string name,
-                                                     std::shared_ptr<Container> container,
-                                                     std::shared_ptr<Group> group, UniqueFd fd) {
-  auto backend = std::make_unique<VfioBackend>(std::move(name), std::move(container),
-                                               std::move(group), std::move(fd));
+Result<std::unique_ptr<Backend>> VfioBackend::create(std::string name, VfioOwnership ownership,
+                                                     UniqueFd fd) {
+  auto backend =
+      std::make_unique<VfioBackend>(std::move(name), std::move(ownership), std::move(fd));
   if (auto ready = backend->init(); !ready) return ready.error();
   return std::unique_ptr<Backend>(std::move(backend));
 }
@@ -96,8 +91,9 @@ Result<void> VfioBackend::init() {
 
 Result<void> VfioBackend::close() {
   auto closed = fd_.close();
-  group_.reset();
-  container_.reset();
+  ownership_.group.reset();
+  ownership_.container.reset();
+  ownership_.iommufd.reset();
   return closed;
 }
 

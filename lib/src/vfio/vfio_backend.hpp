@@ -11,17 +11,22 @@
 
 namespace peermr::vfio {
 
+/// What keeps a device's descriptor good. Gone after it, in the reverse order.
+struct VfioOwnership {
+  std::shared_ptr<Container> container;
+  std::shared_ptr<Group> group;
+  UniqueFd iommufd;  ///< instead of the two above
+};
+
 /// A device behind VFIO, with whatever driver: its exporter is peermr_vfio's, mainline's, or none.
 class VfioBackend final : public Backend {
  public:
   /// Finds the configuration space and turns memory decode on.
   [[nodiscard]] static Result<std::unique_ptr<Backend>> create(std::string name,
-                                                               std::shared_ptr<Container> container,
-                                                               std::shared_ptr<Group> group,
+                                                               VfioOwnership ownership,
                                                                UniqueFd fd);
 
-  VfioBackend(std::string name, std::shared_ptr<Container> container, std::shared_ptr<Group> group,
-              UniqueFd fd);
+  VfioBackend(std::string name, VfioOwnership ownership, UniqueFd fd);
 
   [[nodiscard]] int fd() const noexcept override { return fd_.get(); }
   Result<void> close() override;
@@ -42,10 +47,8 @@ class VfioBackend final : public Backend {
   Result<void> write_config16(std::uint16_t offset, std::uint16_t value) const;
 
   std::string name_;
-  // In this order: the descriptor goes first, then its group, then the container.
-  std::shared_ptr<Container> container_;
-  std::shared_ptr<Group> group_;
-  UniqueFd fd_;
+  VfioOwnership ownership_;
+  UniqueFd fd_;                      // goes first
   std::uint64_t config_offset_ = 0;  // of the configuration space within the descriptor
   bool can_reset_ = false;
 };

@@ -3,9 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
 #include "peermr/vfio.hpp"
 #include "support/machine.hpp"
+#include "vfio/cdev.hpp"
 #include "vfio/checks.hpp"
+#include "vfio/vf_token.hpp"
 
 namespace peermr::vfio {
 namespace {
@@ -129,6 +134,72 @@ TEST(DmaBuf, AdoptsNothingElse) {
   EXPECT_THAT(file.error().message(),
               HasSubstr("the slice: Invalid argument: it is not a dma-buf"));
   EXPECT_FALSE(DmaBuf::adopt(UniqueFd()));
+}
+
+Error cdev_fails(const Machine& machine, const OpenOptions& how = {}) {
+  OpenOptions options = how;
+  options.paths = machine.paths();
+  options.by = OpenBy::kCdev;
+  auto device = Device::open(kBdf, options);
+  EXPECT_FALSE(device);
+  return device.error();
+}
+
+TEST(OpenByCdev, WithoutANodeNamesTheKernelOptions) {
+  Machine machine;
+  machine.add(kPlace, {.driver = "vfio-pci", .iommu_group = 7});
+  const Error error = cdev_fails(machine);
+  EXPECT_EQ(error.code(), std::errc::not_supported);
+  EXPECT_THAT(error.message(), HasSubstr("CONFIG_VFIO_DEVICE_CDEV"));
+}
+
+TEST(OpenByCdev, AFolderWithoutANumberIsNoNode) {
+  Machine machine;
+  machine.add(kPlace, {.driver = "vfio-pci", .iommu_group = 7});
+  const auto folder = machine.root() / "sys/bus/pci/devices/0000:04:00.0/vfio-dev/vfio3";
+  test::write_file(folder / "uevent", "");
+  EXPECT_EQ(cdev_path(kBdf, machine.paths()), "");
+  test::write_file(folder / "dev", "511:3");
+  EXPECT_THAT(cdev_path(kBdf, machine.paths()), testing::EndsWith("dev/vfio/devices/vfio3"));
+}
+
+TEST(OpenByCdev, WithoutIommufdNamesItsModule) {
+  Machine machine;
+  machine.add(kPlace, {.driver = "vfio-pci", .iommu_group = 7});
+  test::write_file(machine.root() / "sys/bus/pci/devices/0000:04:00.0/vfio-dev/vfio0/dev", "511:0");
+  EXPECT_THAT(cdev_fails(machine).message(), HasSubstr("modprobe iommufd"));
+}
+
+TEST(OpenByCdev, IsWhatIsLeftWhereThereIsNoContainer) {
+  Machine machine;
+  machine.add(kPlace, {.driver = "vfio-pci", .iommu_group = 7});
+  EXPECT_THAT(open_fails(machine).message(), HasSubstr("dev/vfio/vfio"));
+  test::write_file(machine.root() / "sys/bus/pci/devices/0000:04:00.0/vfio-dev/vfio0/dev", "511:0");
+  EXPECT_THAT(open_fails(machine).message(), HasSubstr("dev/iommu"));
+}
+
+TEST(VfToken, IsAUuidInItsOrder) {
+  const auto token = parse_vf_token("01234567-89ab-cdef-FEDC-ba9876543210");
+  ASSERT_TRUE(token);
+  EXPECT_EQ(*token, (VfToken{0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 0xfe, 0xdc, 0xba, 0x98,
+                             0x76, 0x54, 0x32, 0x10}));
+}
+
+TEST(VfToken, OfAnyOtherFormIsRefusedAndNotRepeated) {
+  const std::string good = "01234567-89ab-cdef-fedc-ba9876543210";
+  for (const std::string& text :
+       std::vector<std::string>{good.substr(1), good + "0", "g" + good.substr(1),
+                                "0123456789ab-cdef-fedc-ba9876543210--", std::string(36, '-')}) {
+    const auto token = parse_vf_token(text);
+    ASSERT_FALSE(token) << text;
+    EXPECT_EQ(token.error().code(), Errc::kMalformed);
+    EXPECT_THAT(token.error().message(), Not(HasSubstr(text)));
+  }
+  Machine machine;
+  machine.add(kPlace, {.driver = "vfio-pci", .iommu_group = 7});
+  OpenOptions options;
+  options.vf_token = "secret";
+  EXPECT_EQ(cdev_fails(machine, options).code(), Errc::kMalformed);
 }
 
 }  // namespace
