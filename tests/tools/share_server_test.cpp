@@ -42,7 +42,7 @@ class FakeOwner final : public BufferOwner {
     if (stuck_) {
       waiting_ = true;
       // As the kernel: until an importer lets go, or a signal comes.
-      while (waiting_ && ::poll(nullptr, 0, 5000) == 0) {
+      while (waiting_ && ::poll(nullptr, 0, 20) == 0) {
       }
       if (waiting_) return errno_error(EINTR, "revoke");
     }
