@@ -114,6 +114,7 @@ wait_guest() {
   local status=0
   wait "$guest_pid" || status=$?
   forget_child "$guest_pid"
+  [[ ! -e $guest_dir/hung ]] || note "the guest hung while it booted, and was started again: $guest_dir/serial-hung.log"
   return 0
 }
 

@@ -45,13 +45,46 @@ stop_nics() {
   ((status == 0)) && echo ok || echo "ended with status $status after SIGTERM"
 }
 
-# run_guest: QEMU's exit status to qemu-status. A guest whose device died is given a moment to show what it makes of it.
-run_guest() {
-  local status=0 ended qemu_pid
+# start_guest: sets qemu_pid.
+start_guest() {
   timeout --foreground -k 2 "$VM_TIMEOUT" "${qemu[@]}" -append "$append" <&0 2>/lab/run/qemu.log &
   qemu_pid=$!
+}
+
+# An emulated machine rarely, on a busy host, stops for ever in its kernel's first seconds, before anything of ours runs
+# in it. Such a guest is started again, once, and its log kept: serial-hung.log.
+boot_limit=$((100 * ${VM_TIME_SCALE:-1}))
+watch_boot() {
+  local waited
+  for ((waited = 0; waited < boot_limit; waited++)); do
+    sleep 1
+    [[ ! -e /lab/run/share/prepare.log ]] || return 0
+  done
+  : >/lab/run/hung
+  kill "$1"
+}
+
+# await_guest: its exit status in status, and in ended whose end came first, of QEMU and the device.
+await_guest() {
+  local watcher
+  watch_boot "$qemu_pid" 2>/dev/null &
+  watcher=$!
+  status=0
   # shellcheck disable=SC2086 # there may be no device
   wait -n -p ended "$qemu_pid" $pnicd_pid || status=$?
+  kill "$watcher" 2>/dev/null
+}
+
+# run_guest: QEMU's exit status to qemu-status. A guest whose device died is given a moment to show what it makes of it.
+run_guest() {
+  local status ended qemu_pid
+  start_guest
+  await_guest
+  if [[ -e /lab/run/hung && $ended == "$qemu_pid" ]]; then
+    cp /lab/run/serial.log /lab/run/serial-hung.log
+    start_guest
+    await_guest
+  fi
   if [[ $ended == "$pnicd_pid" ]]; then
     echo "ended by itself with status $status" >/lab/run/pnicd-status
     pnicd_pid=
