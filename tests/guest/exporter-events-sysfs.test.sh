@@ -4,8 +4,8 @@
 # topology: switch root-ports
 # timeout: 120
 # boot: own
-# What comes of mainline's blindness to a reset through sysfs: the NIC writes into a device that does not answer, and its
-# check of itself, which nothing clears again, says so.
+# Mainline does not notice a reset through sysfs. In a guest of its own: when the NIC writes into the device while it does
+# not answer, its check of itself says so, and nothing clears that again.
 # shellcheck source-path=SCRIPTDIR source=events/lib.sh
 . /src/tests/guest/events/lib.sh
 

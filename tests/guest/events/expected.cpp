@@ -52,9 +52,9 @@ const std::map<std::string, Pair>& table() {
       {"low power entry, wake-up",
        {{"1 1", "waits flows", "SIGBUS ok", "SIGBUS ok", "revoked live", "kept"},
         {"1 0", "waits waits", "none none", "SIGBUS ok", "- -", "kept"}}},
-      // Mainline does not notice, and the NIC writes into a device that does not answer.
-      {"sysfs reset",
-       {reset().ours, {"0 0", "flows error", "none none", "ok ok", "- -", "kept", "some"}}},
+      // Mainline does not notice. Whether the NIC writes into the device while it does not answer
+      // is a matter of moments: an error and forbidden DMA then, nothing to see otherwise.
+      {"sysfs reset", {reset().ours, {"0 0", "* *", "none none", "ok ok", "- -", "*", "*"}}},
       {"close",
        {{"1 0", "waits waits", "SIGBUS SIGBUS", "none none", "dead dead", "-"},
         {"1 0", "waits waits", "none none", "none none", "- -", "-"}}},

@@ -29,7 +29,7 @@ struct Moment {
 Moment look(const Scene& scene) {
   Moment moment;
   moment.callbacks = scene.subject.callbacks();
-  moment.traffic = scene.load.progress(Traffic::kSlots, 150ms) ? "flows" : "waits";
+  moment.traffic = scene.load.progress(Traffic::kSlots, 400ms) ? "flows" : "waits";
   moment.buffer = word(scene.subject.access_buffer());
   moment.bar = word(scene.subject.access_bar());
   moment.state = scene.subject.state();
