@@ -4,6 +4,7 @@
 
 #include <linux/dma-direction.h>
 #include <linux/kref.h>
+#include <linux/ktime.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
@@ -30,7 +31,9 @@ struct importer_session {
  * @pdev: holds a reference
  * @attach: to @dmabuf, for @pdev
  * @unmap_work: for TEST_IMPORTER_UNMAP_LATE
+ * @unmap_at: not before
  * @fence_work: for TEST_IMPORTER_FENCE_LATE
+ * @fence_at: not before
  * @fence_context: of its fences
  * @sgt: the mapping or NULL. Changes under dma_resv and @lock
  * @pinned: protected by dma_resv
@@ -47,7 +50,9 @@ struct importer {
 	struct pci_dev *pdev;
 	struct dma_buf_attachment *attach;
 	struct delayed_work unmap_work;
+	ktime_t unmap_at;
 	struct delayed_work fence_work;
+	ktime_t fence_at;
 	u64 fence_context;
 	struct sg_table *sgt;
 	bool pinned;
@@ -59,6 +64,10 @@ struct importer {
 };
 
 extern struct workqueue_struct *importer_wq;
+
+/* importer_main.c */
+void importer_delay(struct delayed_work *work, ktime_t *until, u32 ms);
+bool importer_too_early(struct delayed_work *work, ktime_t until);
 
 /* importer_map.c */
 struct importer *importer_create(const struct test_importer_attach *how);

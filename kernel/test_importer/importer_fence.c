@@ -38,9 +38,10 @@ void importer_fence_signal(struct importer *imp)
 
 static void importer_fence_work(struct work_struct *work)
 {
-	struct delayed_work *delayed = to_delayed_work(work);
+	struct importer *imp = container_of(to_delayed_work(work), struct importer, fence_work);
 
-	importer_fence_signal(container_of(delayed, struct importer, fence_work));
+	if (!importer_too_early(&imp->fence_work, imp->fence_at))
+		importer_fence_signal(imp);
 }
 
 void importer_fence_init(struct importer *imp)
@@ -75,8 +76,7 @@ void importer_fence_add(struct importer *imp)
 	if (added) {
 		dma_resv_add_fence(resv, fence, DMA_RESV_USAGE_BOOKKEEP);
 		if (imp->how.fence == TEST_IMPORTER_FENCE_LATE)
-			queue_delayed_work(importer_wq, &imp->fence_work,
-					   msecs_to_jiffies(imp->how.fence_ms));
+			importer_delay(&imp->fence_work, &imp->fence_at, imp->how.fence_ms);
 	} else {
 		dma_fence_signal(fence);
 	}

@@ -14,6 +14,24 @@
 
 struct workqueue_struct *importer_wq;
 
+/* Runs @work after @ms, unless it is due already. */
+void importer_delay(struct delayed_work *work, ktime_t *until, u32 ms)
+{
+	if (delayed_work_pending(work))
+		return;
+	*until = ktime_add_ms(ktime_get(), ms);
+	queue_delayed_work(importer_wq, work, msecs_to_jiffies(ms));
+}
+
+/* Jiffies that catch up with the clock end a delay early, and tests measure it: waits on. */
+bool importer_too_early(struct delayed_work *work, ktime_t until)
+{
+	if (!ktime_before(ktime_get(), until))
+		return false;
+	queue_delayed_work(importer_wq, work, 1);
+	return true;
+}
+
 /* All structures begin with their size. */
 static int importer_copy_in(void *to, size_t bytes, const void __user *from)
 {

@@ -48,6 +48,8 @@ static void importer_unmap_work(struct work_struct *work)
 {
 	struct importer *imp = container_of(to_delayed_work(work), struct importer, unmap_work);
 
+	if (importer_too_early(&imp->unmap_work, imp->unmap_at))
+		return;
 	dma_resv_lock(importer_resv(imp), NULL);
 	importer_unmap_locked(imp);
 	dma_resv_unlock(importer_resv(imp));
@@ -75,8 +77,7 @@ static void importer_invalidate(struct dma_buf_attachment *attach)
 		importer_unmap_locked(imp);
 		break;
 	case TEST_IMPORTER_UNMAP_LATE:
-		queue_delayed_work(importer_wq, &imp->unmap_work,
-				   msecs_to_jiffies(imp->how.unmap_ms));
+		importer_delay(&imp->unmap_work, &imp->unmap_at, imp->how.unmap_ms);
 		break;
 	default:
 		break;

@@ -142,7 +142,7 @@ finished_test() {
     batch_spoiled=1
     test_result FAIL "$name" "status $3, but the guest's kernel reported a bug, $time"
     guest_splats | sed 's/^/  kernel | /'
-    tail -n 20 "$log" | sed 's/^/  | /'
+    show_failure "$log"
     return 0
   fi
   case $3 in
@@ -151,7 +151,7 @@ finished_test() {
     124 | 137) test_result FAIL "$name" "killed at its time limit, $time" ;;
     *) test_result FAIL "$name" "status $3, $time" ;;
   esac
-  [[ $3 == 0 || $3 == 77 ]] || tail -n 40 "$log" | sed 's/^/  | /'
+  [[ $3 == 0 || $3 == 77 ]] || show_failure "$log"
 }
 
 # end_guest TOPOLOGY CURRENT RESULT: the guest is over, or has to be: RESULT says why. CURRENT did not finish.
@@ -169,7 +169,7 @@ end_guest() {
     : # It began before we saw that the guest is of no more use: the next guest runs it.
   elif [[ -n $current ]]; then
     test_result FAIL "guest/$topology/${current%.test.sh}" "$guest_problem"
-    tail -n 40 "$guest_dir/share/out/$current.log" 2>/dev/null | sed 's/^/  | /' || true
+    show_failure "$guest_dir/share/out/$current.log" 2>/dev/null || true
     batch_left=("${batch_left[@]:1}")
   elif ((!batch_spoiled)) && [[ -s $guest_dir/share/progress ]]; then
     # After the last test, or between two. (Before the first, one_guest says it.)

@@ -57,6 +57,22 @@ count_ctest() {
 
 attribute() { sed -n "s/.*\b$1=\"\([0-9]*\)\".*/\1/p" <<<"$2" | grep . || echo 0; }
 
+# show_failure LOG: what it says of failures, then its last lines.
+show_failure() {
+  awk -v tail=20 '
+    { line[NR] = $0 }
+    /: Failure$/ { until = NR + 8 }
+    NR <= until { said[NR] }
+    END {
+      for (i = 1; i <= NR; i++) {
+        if (i <= NR - tail && (!(i in said) || ++shown > 60)) { gap = 1; continue }
+        if (gap) print "  | ..."
+        gap = 0
+        print "  | " line[i]
+      }
+    }' "$1"
+}
+
 # run_lab_tests FILTER: the lab's own behaviour, seen from outside: tests/lab/*.test.sh, on this machine.
 run_lab_tests() {
   local filter=$1 file name status log since
@@ -72,7 +88,7 @@ run_lab_tests() {
       77) test_result SKIP "$name" "$(tail -n 1 "$log")" ;;
       *)
         test_result FAIL "$name" "status $status, $(elapsed "$since") s"
-        tail -n 40 "$log" | sed 's/^/  | /'
+        show_failure "$log"
         ;;
     esac
   done
