@@ -5,6 +5,7 @@
 #include <linux/mm.h>
 
 #include "bar.h"
+#include "peermr_pfnmap.h"
 
 void bar_set_hidden(struct bar_device *bar, u32 why)
 {
@@ -20,22 +21,6 @@ void bar_clear_hidden(struct bar_device *bar, u32 why)
 	down_write(&bar->map_lock);
 	bar->hidden &= ~why;
 	up_write(&bar->map_lock);
-}
-
-static vm_fault_t bar_insert(struct vm_fault *vmf, unsigned long pfn,
-			     unsigned int order)
-{
-	if (!order)
-		return vmf_insert_pfn(vmf->vma, vmf->address, pfn);
-#ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
-	if (order == PMD_ORDER)
-		return vmf_insert_pfn_pmd(vmf, pfn, false);
-#endif
-#ifdef CONFIG_ARCH_SUPPORTS_PUD_PFNMAP
-	if (order == PUD_ORDER)
-		return vmf_insert_pfn_pud(vmf, pfn, false);
-#endif
-	return VM_FAULT_FALLBACK;
 }
 
 static vm_fault_t bar_huge_fault(struct vm_fault *vmf, unsigned int order)
@@ -57,8 +42,9 @@ static vm_fault_t bar_huge_fault(struct vm_fault *vmf, unsigned int order)
 		pfn = (pci_resource_start(bar->pdev, offset >> BAR_OFFSET_SHIFT) +
 		       (offset & GENMASK_ULL(BAR_OFFSET_SHIFT - 1, 0)) +
 		       (start - vma->vm_start)) >> PAGE_SHIFT;
-		ret = IS_ALIGNED(pfn, 1UL << order) ? bar_insert(vmf, pfn, order) :
-						      VM_FAULT_FALLBACK;
+		ret = VM_FAULT_FALLBACK;
+		if (IS_ALIGNED(pfn, 1UL << order))
+			ret = peermr_insert_pfn(vmf, start, pfn, order, false);
 	}
 	up_read(&bar->map_lock);
 	return ret;

@@ -9,6 +9,7 @@
 #include <linux/pagemap.h>
 
 #include "internal.h"
+#include "peermr_pfnmap.h"
 
 /* The range that holds page @pgoff of the buffer. */
 static u32 peermr_find_range(const struct peermr_buffer *buffer,
@@ -43,24 +44,6 @@ static bool peermr_find_pfn(const struct peermr_buffer *buffer,
 	return IS_ALIGNED(*pfn, BIT(order));
 }
 
-static vm_fault_t peermr_insert(struct vm_fault *vmf, unsigned long addr,
-				unsigned long pfn, unsigned int order)
-{
-	bool write = vmf->flags & FAULT_FLAG_WRITE;
-
-	if (!order)
-		return vmf_insert_pfn(vmf->vma, addr, pfn);
-#ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
-	if (order == PMD_ORDER)
-		return vmf_insert_pfn_pmd(vmf, pfn, write);
-#endif
-#ifdef CONFIG_ARCH_SUPPORTS_PUD_PFNMAP
-	if (order == PUD_ORDER)
-		return vmf_insert_pfn_pud(vmf, pfn, write);
-#endif
-	return VM_FAULT_FALLBACK;
-}
-
 static vm_fault_t peermr_huge_fault(struct vm_fault *vmf, unsigned int order)
 {
 	struct vm_area_struct *vma = vmf->vma;
@@ -78,7 +61,8 @@ static vm_fault_t peermr_huge_fault(struct vm_fault *vmf, unsigned int order)
 	/* A revoke zaps after it has set the state: no page gets past it. */
 	down_read(&buffer->fault_lock);
 	if (!buffer->state) {
-		ret = peermr_insert(vmf, addr, pfn, order);
+		ret = peermr_insert_pfn(vmf, addr, pfn, order,
+					vmf->flags & FAULT_FLAG_WRITE);
 		if (ret == VM_FAULT_NOPAGE)
 			atomic64_inc(&buffer->faults);
 	}
