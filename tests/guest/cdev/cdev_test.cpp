@@ -5,14 +5,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <string>
 
-#include "peermr/peermr.hpp"
+#include "harness/lab.hpp"
 #include "pnic/verbs.hpp"
 
 namespace {
 
+using guest_test::lab;
 using peermr::vfio::BarRange;
 using peermr::vfio::Device;
 using peermr::vfio::OpenBy;
@@ -21,15 +21,10 @@ using testing::HasSubstr;
 
 constexpr std::uint64_t kBytes = 64 << 10;
 
-std::string lab(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? std::string() : value;
-}
-
 class Cdev : public testing::Test {
  protected:
-  const peermr::Bdf bdf_ = peermr::Bdf::parse(lab("LAB_MEM0")).value();
-  const peermr::BarIndex bar_{static_cast<std::uint8_t>(std::stoi(lab("LAB_MEM_BAR")))};
+  const peermr::Bdf bdf_ = guest_test::lab_bdf("LAB_MEM0");
+  const peermr::BarIndex bar_ = guest_test::lab_bar("LAB_MEM_BAR");
 
   peermr::Result<Device> open(OpenBy by, const std::string& token = {}) const {
     OpenOptions options;

@@ -23,28 +23,17 @@
 #include <thread>
 #include <vector>
 
+#include "harness/lab.hpp"
 #include "pnic/verbs.hpp"
 
 namespace {
 
 using namespace pnic_test;
+using guest_test::lab;
+using guest_test::must;
 
 constexpr std::size_t kBytes = 1 << 20;
 constexpr int kRemote = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ;
-
-std::string lab(const char* name) {
-  const char* value = std::getenv(name);
-  require(value != nullptr && *value != '\0', std::string(name) + " is not set");
-  return value;
-}
-
-template <typename T>
-T must(peermr::Result<T> result) {
-  if (!result) {
-    fail(result.error().message(), 0);
-  }
-  return std::move(result).value();
-}
 
 /// A VFIO device with RAM behind a BAR, a NIC with a loopback QP, host memory registered on it.
 class DmaBufMr : public testing::Test {
@@ -52,8 +41,8 @@ class DmaBufMr : public testing::Test {
   static constexpr std::size_t kPage = 4096;
 
   peermr::vfio::Device device_ =
-      must(peermr::vfio::Device::open(must(peermr::Bdf::parse(lab("LAB_IVSHMEM")))));
-  peermr::BarIndex bar_{static_cast<std::uint8_t>(std::stoi(lab("LAB_IVSHMEM_BAR")))};
+      must(peermr::vfio::Device::open(guest_test::lab_bdf("LAB_IVSHMEM")));
+  peermr::BarIndex bar_ = guest_test::lab_bar("LAB_IVSHMEM_BAR");
   /// Objects of a device that is gone shall be freed, not kept with EIO.
   const int environment_ = ::setenv("RDMAV_ALLOW_DISASSOC_DESTROY", "1", 1);
   Context context_ = std::move(open_device(lab("LAB_NIC0")).value());

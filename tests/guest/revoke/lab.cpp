@@ -18,22 +18,6 @@ constexpr std::uint64_t kRegisterBytes = 4096;
 
 }  // namespace
 
-void give_up(const std::string& why) {
-  std::fflush(stdout);
-  std::fprintf(stderr, "FAILED: %s\n", why.c_str());
-  std::_Exit(1);
-}
-
-std::string lab(const char* name) {
-  const char* value = std::getenv(name);
-  if (value == nullptr || *value == '\0') give_up(std::string(name) + " is not set");
-  return value;
-}
-
-peermr::Bdf lab_bdf(const char* name) {
-  return must(peermr::Bdf::parse(lab(name)));
-}
-
 std::string objects_left(const std::string& ib_device) {
   struct Close {
     void operator()(std::FILE* file) const { ::pclose(file); }

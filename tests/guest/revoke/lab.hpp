@@ -9,25 +9,14 @@
 #include <random>
 #include <string>
 
+#include "harness/lab.hpp"
+
 namespace revoke_test {
 
-/// Ends the program with status 1: the test cannot even begin.
-[[noreturn]] void give_up(const std::string& why);
-
-template <typename T>
-T must(peermr::Result<T> result) {
-  if (!result) give_up(result.error().message());
-  return std::move(result).value();
-}
-
-inline void must(const peermr::Result<void>& result) {
-  if (!result) give_up(result.error().message());
-}
-
-/// A variable of /etc/lab.env.
-std::string lab(const char* name);
-/// One that holds a PCI address.
-peermr::Bdf lab_bdf(const char* name);
+using guest_test::give_up;
+using guest_test::lab;
+using guest_test::lab_bdf;
+using guest_test::must;
 
 /// The objects that the kernel has for this RDMA device, as `rdma resource show` prints them, when
 /// there are any; empty when it has none.

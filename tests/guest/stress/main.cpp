@@ -23,6 +23,7 @@
 #include <string>
 #include <thread>
 
+#include "fuzz/ioctl_fuzz.hpp"
 #include "stress/actions.hpp"
 
 namespace {
@@ -33,39 +34,6 @@ using Clock = std::chrono::steady_clock;
 constexpr double kRoundSeconds = 4;
 // A call that goes on for so long after its round's end is stuck.
 constexpr unsigned kStuckSeconds = 30;
-
-struct Options {
-  std::uint64_t seed = std::random_device()();
-  double seconds = 20;
-  unsigned threads = 4;
-};
-
-[[noreturn]] void usage(const char* program) {
-  std::fprintf(stderr, "usage: %s [--seed N] [--seconds N] [--threads N]\n", program);
-  std::exit(2);
-}
-
-Options parse(int argc, char** argv) {
-  Options options;
-  for (int i = 1; i < argc; i += 2) {
-    const std::string name = argv[i];
-    if (i + 1 >= argc) usage(argv[0]);
-    char* end = nullptr;
-    if (name == "--seed") {
-      options.seed = std::strtoull(argv[i + 1], &end, 0);
-    } else if (name == "--seconds") {
-      options.seconds = std::strtod(argv[i + 1], &end);
-    } else if (name == "--threads") {
-      options.threads = static_cast<unsigned>(std::strtoul(argv[i + 1], &end, 0));
-    }
-    if (end == nullptr || end == argv[i + 1] || *end != '\0' || options.threads == 0)
-      usage(argv[0]);
-  }
-  std::printf("--seed %llu --seconds %g --threads %u\n",
-              static_cast<unsigned long long>(options.seed), options.seconds, options.threads);
-  std::fflush(stdout);
-  return options;
-}
 
 using Outcomes = std::vector<std::map<int, std::uint64_t>>;
 
@@ -169,7 +137,8 @@ bool report(const Runners& runners) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const Options options = parse(argc, argv);
+  const fuzz::Options options =
+      fuzz::parse_options(argc, argv, {.seconds = 20, .threads = 4});
   struct sigaction action {};
   action.sa_handler = [](int) {};
   ::sigaction(SIGUSR1, &action, nullptr);

@@ -28,22 +28,6 @@ constexpr uid_t kNobody = 65534;
 
 }  // namespace
 
-void give_up(const std::string& why) {
-  std::fflush(stdout);
-  std::fprintf(stderr, "FAILED: %s\n", why.c_str());
-  std::_Exit(1);
-}
-
-std::string lab(const char* name) {
-  const char* value = std::getenv(name);
-  if (value == nullptr || *value == '\0') give_up(std::string(name) + " is not set");
-  return value;
-}
-
-peermr::Bdf lab_bdf(const char* name) {
-  return must(peermr::Bdf::parse(lab(name)));
-}
-
 std::uint64_t now_ns() {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);

@@ -13,26 +13,16 @@
 #include <peermr/peermr.hpp>
 #include <string>
 
+#include "harness/lab.hpp"
+
 namespace watch_test {
 
 using Clock = std::chrono::steady_clock;
 
-/// Ends the program with status 1: the test cannot even begin.
-[[noreturn]] void give_up(const std::string& why);
-
-template <typename T>
-T must(peermr::Result<T> result) {
-  if (!result) give_up(result.error().message());
-  return std::move(result).value();
-}
-
-inline void must(const peermr::Result<void>& result) {
-  if (!result) give_up(result.error().message());
-}
-
-/// A variable of /etc/lab.env.
-std::string lab(const char* name);
-peermr::Bdf lab_bdf(const char* name);
+using guest_test::give_up;
+using guest_test::lab;
+using guest_test::lab_bdf;
+using guest_test::must;
 
 /// CLOCK_MONOTONIC, in the kernel's unit.
 std::uint64_t now_ns();
