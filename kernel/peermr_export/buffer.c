@@ -64,13 +64,6 @@ static void peermr_dmabuf_unmap(struct dma_buf_attachment *attach,
 		wake_up_all(&buffer->exporter->drained);
 }
 
-static void peermr_buffer_free(struct peermr_buffer *buffer)
-{
-	kvfree(buffer->first_page);
-	kvfree(buffer->ranges);
-	kfree(buffer);
-}
-
 static void peermr_dmabuf_release(struct dma_buf *dmabuf)
 {
 	struct peermr_buffer *buffer = dmabuf->priv;
@@ -82,7 +75,7 @@ static void peermr_dmabuf_release(struct dma_buf *dmabuf)
 		exporter->nr_buffers--;
 	}
 	mutex_unlock(&exporter->lock);
-	peermr_buffer_free(buffer);
+	kvfree(buffer);
 	peermr_exporter_unref(exporter);
 }
 
@@ -123,7 +116,7 @@ static int peermr_buffer_set_ranges(struct peermr_buffer *buffer,
 {
 	u64 start = pci_resource_start(pdev, buffer->bar);
 	u64 bar_end = start + pci_resource_len(pdev, buffer->bar);
-	struct phys_vec *last = NULL;
+	struct peermr_range *last = NULL;
 	u64 size = 0;
 	u32 i;
 
@@ -140,13 +133,13 @@ static int peermr_buffer_set_ranges(struct peermr_buffer *buffer,
 			return -EOVERFLOW;
 		if (end > bar_end || !PAGE_ALIGNED(first))
 			return -EINVAL;
-		if (last && last->paddr + last->len == first) {
-			last->len += ranges[i].length;
+		if (last && last->phys.paddr + last->phys.len == first) {
+			last->phys.len += ranges[i].length;
 		} else {
-			buffer->first_page[buffer->nr_ranges] = size >> PAGE_SHIFT;
 			last = &buffer->ranges[buffer->nr_ranges++];
-			last->paddr = first;
-			last->len = ranges[i].length;
+			last->phys.paddr = first;
+			last->phys.len = ranges[i].length;
+			last->first_page = size >> PAGE_SHIFT;
 		}
 		if (check_add_overflow(size, ranges[i].length, &size))
 			return -EOVERFLOW;
@@ -183,17 +176,11 @@ peermr_buffer_create(struct pci_dev *pdev, u32 bar, u32 flags, u32 open_flags,
 	struct peermr_buffer *buffer;
 	int err;
 
-	buffer = kzalloc_obj(*buffer, GFP_KERNEL_ACCOUNT);
+	/* One allocation: buffers are made in thousands, most of one range. */
+	buffer = kvzalloc(struct_size(buffer, ranges, nr_ranges),
+			  GFP_KERNEL_ACCOUNT);
 	if (!buffer)
 		return ERR_PTR(-ENOMEM);
-	buffer->ranges = kvcalloc(nr_ranges, sizeof(*buffer->ranges),
-				  GFP_KERNEL_ACCOUNT);
-	buffer->first_page = kvcalloc(nr_ranges, sizeof(*buffer->first_page),
-				      GFP_KERNEL_ACCOUNT);
-	if (!buffer->ranges || !buffer->first_page) {
-		err = -ENOMEM;
-		goto err_free;
-	}
 	buffer->bar = bar;
 	buffer->flags = flags;
 	buffer->read_only = (open_flags & O_ACCMODE) == O_RDONLY;
@@ -211,7 +198,7 @@ peermr_buffer_create(struct pci_dev *pdev, u32 bar, u32 flags, u32 open_flags,
 	return buffer;
 
 err_free:
-	peermr_buffer_free(buffer);
+	kvfree(buffer);
 	return ERR_PTR(err);
 }
 
@@ -273,7 +260,7 @@ int peermr_exporter_export(struct peermr_exporter *exporter, u32 bar, u32 flags,
 	info.priv = buffer;
 	dmabuf = dma_buf_export(&info);
 	if (IS_ERR(dmabuf)) {
-		peermr_buffer_free(buffer);
+		kvfree(buffer);
 		peermr_exporter_unref(exporter);
 		return PTR_ERR(dmabuf);
 	}

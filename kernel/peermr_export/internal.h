@@ -93,6 +93,16 @@ struct peermr_exporter {
 #define PEERMR_BUFFER_DEAD BIT(2)	/* for good */
 
 /**
+ * struct peermr_range - memory that is contiguous
+ * @phys: where it is
+ * @first_page: within the buffer
+ */
+struct peermr_range {
+	struct phys_vec phys;
+	unsigned long first_page;
+};
+
+/**
  * struct peermr_buffer - the private part of a dma-buf
  * @exporter: holds a reference
  * @dmabuf: valid as long as the buffer exists
@@ -101,9 +111,6 @@ struct peermr_exporter {
  * @bar: where the ranges are
  * @read_only: no writes by anybody
  * @size: bytes
- * @nr_ranges: after merging
- * @ranges: physical
- * @first_page: of each range, within the buffer
  * @fault_lock: held by faults between looking at @state and inserting the page;
  *              taken below dma_resv, and below mmap_lock
  * @state: PEERMR_BUFFER_*, written under dma_resv and @fault_lock
@@ -116,6 +123,8 @@ struct peermr_exporter {
  * @waiters: revokes that wait for this buffer
  * @node: in peermr_exporter.buffers, under peermr_exporter.lock
  * @walk: for the holder of peermr_exporter.transition
+ * @nr_ranges: after merging
+ * @ranges: do not change
  */
 struct peermr_buffer {
 	struct peermr_exporter *exporter;
@@ -125,9 +134,6 @@ struct peermr_buffer {
 	u32 bar;
 	bool read_only;
 	size_t size;
-	u32 nr_ranges;
-	struct phys_vec *ranges;
-	unsigned long *first_page;
 
 	struct rw_semaphore fault_lock;
 	u32 state;
@@ -141,6 +147,9 @@ struct peermr_buffer {
 
 	struct list_head node;
 	struct list_head walk;
+
+	u32 nr_ranges;
+	struct peermr_range ranges[];
 };
 
 /* exporter.c */

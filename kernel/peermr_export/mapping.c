@@ -35,7 +35,7 @@ static struct sg_table *peermr_map_range(struct peermr_buffer *buffer,
 					 struct dma_buf_attachment *attach,
 					 enum dma_data_direction dir, u32 i)
 {
-	struct phys_vec *range = &buffer->ranges[i];
+	struct phys_vec *range = &buffer->ranges[i].phys;
 	struct sg_table *sgt;
 
 	sgt = dma_buf_phys_vec_to_sgt(attach, buffer->provider, range, 1,

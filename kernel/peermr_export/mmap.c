@@ -21,7 +21,7 @@ static u32 peermr_find_range(const struct peermr_buffer *buffer,
 	while (high - low > 1) {
 		u32 middle = low + (high - low) / 2;
 
-		if (buffer->first_page[middle] <= pgoff)
+		if (buffer->ranges[middle].first_page <= pgoff)
 			low = middle;
 		else
 			high = middle;
@@ -35,12 +35,12 @@ static bool peermr_find_pfn(const struct peermr_buffer *buffer,
 			    unsigned long *pfn)
 {
 	u32 i = peermr_find_range(buffer, pgoff);
-	unsigned long skip = pgoff - buffer->first_page[i];
-	unsigned long pages = buffer->ranges[i].len >> PAGE_SHIFT;
+	unsigned long skip = pgoff - buffer->ranges[i].first_page;
+	unsigned long pages = buffer->ranges[i].phys.len >> PAGE_SHIFT;
 
 	if (skip >= pages || pages - skip < BIT(order))
 		return false;
-	*pfn = (buffer->ranges[i].paddr >> PAGE_SHIFT) + skip;
+	*pfn = (buffer->ranges[i].phys.paddr >> PAGE_SHIFT) + skip;
 	return IS_ALIGNED(*pfn, BIT(order));
 }
 
