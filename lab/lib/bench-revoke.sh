@@ -3,13 +3,14 @@
 #
 # lab/run bench revoke: what a revoke costs over each path, with this project's exporter against the kernel's own.
 
-bench_revoke_time_limit=900
+bench_revoke_time_limit=1800
 
 command_bench_revoke() {
   local json='' topology args=() build=guest
   while (($#)); do
     case $1 in
       --json) need_value "$1" $# && json=$2 && shift ;;
+      -h | --help) usage_bench && exit ;;
       --no-build) build=nothing ;;
       *) args+=("$1") ;;
     esac

@@ -54,13 +54,18 @@ void add_revoke_command(CLI::App& bench, int& status) {
       ->take_all();
   revoke
       ->add_option("-b,--buffers", texts->buffers,
-                   "numbers of buffers to share the target among; those above 64 are measured a\n"
-                   "tenth as often")
+                   "numbers of buffers to share the target among; those above 64 are measured in\n"
+                   "every tenth round only, and once")
       ->capture_default_str();
   revoke->add_option("-a,--against", options->against,
                      "bind the device to this driver in turn, and compare: vfio-pci");
   revoke->add_option("-n,--pairs", options->pairs, "rounds, or pairs of rounds")
       ->check(CLI::Range(1u, 10000u))
+      ->capture_default_str();
+  revoke
+      ->add_option("-r,--repeat", options->repeats,
+                   "times to go through all phases in a round; of each phase the median counts")
+      ->check(CLI::Range(1u, 1000u))
       ->capture_default_str();
   revoke->add_flag("--allow-non-prefetchable", options->allow_registers,
                    "also use BARs that may hold registers");
