@@ -8,7 +8,7 @@
  *
  * Locks, outermost first. None of them is held across a callback into another subsystem.
  *  - device_lock of the PCI device: probe, remove and reset of a function exclude each other.
- *  - dma_resv of a dma-buf: the mapping and the validity of the MRs on it (pnic_mr.c).
+ *  - dma_resv of a dma-buf: the mapping and the validity of the MRs on it (pnic_dmabuf.c).
  *  - pnic_ucontext.lock, pnic_qp.lock: one user context's UARs, one QP's state.
  *  - pnic_dev.answer_lock: the page for answers of queries.
  *  - pnic_admin.lock, pnic_dev.state_lock: leaves. Who waits for an admin command may hold any of

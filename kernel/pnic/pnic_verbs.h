@@ -79,6 +79,7 @@ struct pnic_mr {
 	struct ib_umem *umem;
 	u32 key;
 	/* The rest is for dma-bufs only. */
+	bool faultable;		/* else dead after the first invalidate */
 	struct work_struct map_work;
 	bool faulted;		/* the device waits for an answer; from the event to map_work */
 	bool valid;		/* mapped, and the device may access it; protected by dma_resv */
@@ -142,13 +143,20 @@ int pnic_query_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 int pnic_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata);
 
 /* ---- pnic_mr.c ----------------------------------------------------------------------------- */
+int pnic_mr_check(struct pnic_dev *dev, u64 length, u64 iova, int access);
+int pnic_mr_create(struct pnic_mr *mr, u32 pdn, u64 iova, int access, u32 flags);
 struct ib_mr *pnic_reg_user_mr(struct ib_pd *ibpd, u64 start, u64 length, u64 iova, int access,
 			       struct ib_dmah *dmah, struct ib_udata *udata);
+int pnic_dereg_mr(struct ib_mr *ibmr, struct ib_udata *udata);
+
+/* ---- pnic_private.c ------------------------------------------------------------------------ */
 int pnic_check_private(struct pnic_dev *dev, struct dma_buf *dmabuf);
+
+/* ---- pnic_dmabuf.c ------------------------------------------------------------------------- */
 struct ib_mr *pnic_reg_user_mr_dmabuf(struct ib_pd *ibpd, u64 offset, u64 length, u64 iova, int fd,
 				      int access, struct ib_dmah *dmah,
 				      struct uverbs_attr_bundle *attrs);
-int pnic_dereg_mr(struct ib_mr *ibmr, struct ib_udata *udata);
+void pnic_mr_close_dmabuf(struct pnic_mr *mr);
 void pnic_mr_fault(struct pnic_dev *dev, u32 key);
 
 #endif

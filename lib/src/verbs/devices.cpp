@@ -18,7 +18,14 @@ std::string software_kind(const std::string& folder) {
   return {};
 }
 
-RdmaDevice read_device(const std::string& folder, const std::string& name) {
+ImporterInfo importer_of(const std::string& driver, const std::string& sysfs) {
+  if (driver != "pnic") return importer_of_driver(driver);
+  return importer_of_pnic(
+      read_attribute(sysfs + "/module/pnic/parameters/dmabuf_import").value_or(""));
+}
+
+RdmaDevice read_device(const std::string& sysfs, const std::string& name) {
+  const std::string folder = sysfs + "/class/infiniband/" + name;
   RdmaDevice device;
   device.name = name;
   device.driver = software_kind(folder);
@@ -28,7 +35,7 @@ RdmaDevice read_device(const std::string& folder, const std::string& name) {
     }
     device.driver = link_name(folder + "/device/driver").value_or("");
   }
-  const ImporterInfo info = importer_of_driver(device.driver);
+  const ImporterInfo info = importer_of(device.driver, sysfs);
   device.importer = info.importer;
   device.importer_reason = info.reason;
   return device;
@@ -37,15 +44,14 @@ RdmaDevice read_device(const std::string& folder, const std::string& name) {
 }  // namespace
 
 Result<std::vector<RdmaDevice>> list_devices(const SystemPaths& paths) {
-  const std::string folder = paths.sysfs + "/class/infiniband";
-  const auto names = list_directory(folder);
+  const auto names = list_directory(paths.sysfs + "/class/infiniband");
   std::vector<RdmaDevice> devices;
   if (!names) {
     // No module of the RDMA subsystem is loaded.
     if (names.error().code() == std::errc::no_such_file_or_directory) return devices;
     return names.error();
   }
-  for (const std::string& name : *names) devices.push_back(read_device(folder + '/' + name, name));
+  for (const std::string& name : *names) devices.push_back(read_device(paths.sysfs, name));
   return devices;
 }
 

@@ -55,6 +55,11 @@ ImporterInfo importer_of_driver(std::string_view driver) noexcept {
   return {ImporterClass::kUnknown, "this library does not know the driver"};
 }
 
+ImporterInfo importer_of_pnic(std::string_view dmabuf_import) noexcept {
+  if (dmabuf_import == "revocable") return {ImporterClass::kRevocable, kRevocableReason};
+  return importer_of_driver("pnic");
+}
+
 ImporterInfo importer_without_odp() noexcept {
   return {ImporterClass::kPinned,
           "without on-demand paging the driver pins what it imports: VFIO's exporter refuses it"};

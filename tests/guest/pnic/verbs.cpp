@@ -111,8 +111,6 @@ std::optional<Context> open_device(const std::string& bdf) {
 
 Loopback Loopback::create(ibv_context* context, std::uint8_t timeout, int cq_entries) {
   Loopback made;
-  ibv_port_attr port{};
-  require(ibv_query_port(context, 1, &port) == 0, "query the port");
   made.pd.reset(ibv_alloc_pd(context));
   require(made.pd != nullptr, "allocate a PD");
   made.channel.reset(ibv_create_comp_channel(context));
@@ -129,10 +127,24 @@ Loopback Loopback::create(ibv_context* context, std::uint8_t timeout, int cq_ent
   init.sq_sig_all = 1;
   made.qp.reset(ibv_create_qp(made.pd.get(), &init));
   require(made.qp != nullptr, "create a QP");
-  to_init(made.qp.get());
-  to_rtr(made.qp.get(), port);
-  to_rts(made.qp.get(), timeout);
+  made.timeout = timeout;
+  made.connect();
   return made;
+}
+
+void Loopback::connect() {
+  ibv_port_attr port{};
+  require(ibv_query_port(qp->context, 1, &port) == 0, "query the port");
+  to_init(qp.get());
+  to_rtr(qp.get(), port);
+  to_rts(qp.get(), timeout);
+}
+
+void Loopback::reconnect() {
+  ibv_qp_attr attr{};
+  attr.qp_state = IBV_QPS_RESET;
+  if (const int error = ibv_modify_qp(qp.get(), &attr, IBV_QP_STATE)) fail("QP to RESET", error);
+  connect();
 }
 
 int post_rdma(Loopback& loopback, ibv_wr_opcode opcode, const ibv_sge& local,

@@ -47,9 +47,15 @@ struct Loopback {
   Channel channel;
   Cq cq;
   Qp qp;
+  std::uint8_t timeout = 14;
 
   /// For 16 WRs. `timeout`: of the transport, as in ibv_qp_attr; a fault is retried without end.
   static Loopback create(ibv_context* context, std::uint8_t timeout = 14, int cq_entries = 64);
+  /// After an error, once all completions were polled.
+  void reconnect();
+
+ private:
+  void connect();
 };
 
 /// One WRITE or READ between `local` and `remote`, both of this process, without waiting.

@@ -21,72 +21,14 @@
 #include <thread>
 #include <vector>
 
-#include "pnic/verbs.hpp"
+#include "region/fixture.hpp"
 
 namespace {
 
-using namespace peermr;
-using namespace pnic_test;
+using namespace region_test;
 using namespace std::chrono_literals;
 using testing::AllOf;
 using testing::HasSubstr;
-
-constexpr std::size_t kPage = 4096;
-constexpr std::size_t kBytes = 256 << 10;
-
-std::string lab(const char* name) {
-  const char* value = std::getenv(name);
-  require(value != nullptr && *value != '\0', std::string(name) + " is not set");
-  return value;
-}
-
-template <typename T>
-T must(Result<T> result) {
-  if (!result) fail(result.error().message(), 0);
-  return std::move(result).value();
-}
-
-Bdf lab_bdf(const char* name) {
-  return must(Bdf::parse(lab(name)));
-}
-
-class RegionInTheLab : public testing::Test {
- protected:
-  vfio::Device device_ = must(vfio::Device::open(lab_bdf("LAB_IVSHMEM")));
-  BarIndex bar_{static_cast<std::uint8_t>(std::stoi(lab("LAB_IVSHMEM_BAR")))};
-  verbs::Context nic_ = must(verbs::Context::open(lab_bdf("LAB_NIC0")));
-  Loopback loopback_ = Loopback::create(nic_.get());
-  std::vector<std::uint8_t> host_ = std::vector<std::uint8_t>(2 * kBytes);
-  Mr host_mr_{ibv_reg_mr(loopback_.pd.get(), host_.data(), host_.size(), IBV_ACCESS_LOCAL_WRITE)};
-
-  DmaBuf export_bytes(std::uint64_t offset, std::uint64_t length) {
-    return must(device_.export_dma_buf(bar_, {.offset_bytes = offset, .length_bytes = length}));
-  }
-
-  Result<Region> try_make(const DmaBuf& buffer, const RegionOptions& options = {}) {
-    return Region::create(loopback_.pd.get(), buffer, options);
-  }
-
-  ibv_sge half(std::size_t which) {
-    return {.addr = reinterpret_cast<std::uint64_t>(host_.data()) + which * kBytes,
-            .length = kBytes,
-            .lkey = host_mr_->lkey};
-  }
-
-  /// Writes a pattern through the region and reads it back.
-  void expect_usable(const Region& region, std::uint8_t seed) {
-    std::iota(host_.begin(), host_.begin() + kBytes, seed);
-    std::fill(host_.begin() + kBytes, host_.end(), std::uint8_t{0});
-    const auto keys = region.keys();
-    ASSERT_TRUE(keys);
-    const std::uint64_t address = keys->address.value();
-    ASSERT_EQ(rdma(loopback_, IBV_WR_RDMA_WRITE, half(0), address, keys->rkey.value()),
-              IBV_WC_SUCCESS);
-    ASSERT_EQ(rdma(loopback_, IBV_WR_RDMA_READ, half(1), address, keys->rkey.value()),
-              IBV_WC_SUCCESS);
-    ASSERT_TRUE(std::equal(host_.begin(), host_.begin() + kBytes, host_.begin() + kBytes));
-  }
-};
 
 TEST_F(RegionInTheLab, WritesLandAtTheRightPlaceInTheBar) {
   const auto buffer = export_bytes(16 * kPage, 2 * kBytes);

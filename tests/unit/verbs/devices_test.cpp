@@ -43,6 +43,17 @@ TEST(RdmaDevices, AreNamedWithTheirPciFunctionAndImporterClass) {
   EXPECT_THAT(devices[2].importer_reason, HasSubstr("refuses"));
 }
 
+TEST(RdmaDevices, OfPnicAreOfTheClassThatItsModuleParameterSays) {
+  Machine machine;
+  machine.add("pci0000:00/0000:00:03.0", {.driver = "pnic"});
+  add_rdma_device(machine, "pnic0", "0000:00:03.0");
+  const auto parameter = machine.root() / "sys/module/pnic/parameters/dmabuf_import";
+  test::write_file(parameter, "revocable\n");
+  EXPECT_EQ(list_devices(machine.paths())->front().importer, ImporterClass::kRevocable);
+  test::write_file(parameter, "faultable\n");
+  EXPECT_EQ(list_devices(machine.paths())->front().importer, ImporterClass::kFaultable);
+}
+
 TEST(RdmaDevices, OfSoftwareAreNotTakenForTheNicBelowThem) {
   Machine machine;
   machine.add("pci0000:00/0000:00:03.0", {.driver = "mlx5_core"});

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// Regions of an importer whose memory regions are dead after an invalidate, and what a peer gets
+// that does not know it yet.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+#include <vector>
+
+#include "region/fixture.hpp"
+
+namespace {
+
+using namespace region_test;
+using namespace std::chrono_literals;
+
+class Revocable : public RegionInTheLab {
+ protected:
+  ibv_wc_status write(const RegionKeys& keys) {
+    const auto status = rdma(loopback_, IBV_WR_RDMA_WRITE, half(0), keys.address.value(),
+                             keys.rkey.value());
+    if (status != IBV_WC_SUCCESS) loopback_.reconnect();
+    return status;
+  }
+  void reset() {
+    const auto report = device_.reset();
+    ASSERT_TRUE(report) << report.error().message();
+    ASSERT_EQ(report->restored, report->regions);
+  }
+};
+
+TEST_F(Revocable, IsWhatTheLibrarySeesTheImporterAs) {
+  const auto region = must(try_make(export_bytes(0, kBytes)));
+  EXPECT_EQ(region.importer().importer, verbs::ImporterClass::kRevocable);
+  expect_usable(region, 1);
+}
+
+TEST_F(Revocable, KeyIsDeadAfterARevokeAndANewOneTakesItsPlace) {
+  const auto buffer = export_bytes(0, kBytes);
+  const auto region = must(try_make(buffer));
+  const RegionKeys old = region.keys().value();
+  ASSERT_EQ(write(old), IBV_WC_SUCCESS);
+  ASSERT_TRUE(device_.set_memory_enabled(false));
+  EXPECT_EQ(region.state(), RegionState::kRevoked);
+  EXPECT_EQ(write(old), IBV_WC_REM_ACCESS_ERR);
+  ASSERT_TRUE(device_.set_memory_enabled(true));
+  ASSERT_EQ(region.state(), RegionState::kLive);
+  EXPECT_EQ(region.generation(), Generation(1));
+  EXPECT_EQ(region.key_epoch(), KeyEpoch(1));
+  EXPECT_NE(region.keys()->rkey, old.rkey);
+  EXPECT_EQ(write(old), IBV_WC_REM_ACCESS_ERR) << "memory is back, the key is not";
+  expect_usable(region, 2);
+}
+
+// The registration is the kernel's, below the library: dead for good without anybody's help.
+TEST_F(Revocable, RegistrationStaysDeadThoughTheMemoryIsBack) {
+  const auto buffer = export_bytes(0, kBytes);
+  const Mr mr(ibv_reg_dmabuf_mr(loopback_.pd.get(), 0, kBytes, 0, buffer.fd(),
+                                IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE));
+  ASSERT_NE(mr, nullptr);
+  const RegionKeys keys{.lkey = Lkey(mr->lkey), .rkey = Rkey(mr->rkey), .address = Iova(0)};
+  ASSERT_EQ(write(keys), IBV_WC_SUCCESS);
+  reset();
+  EXPECT_EQ(write(keys), IBV_WC_REM_ACCESS_ERR);
+  EXPECT_EQ(rdma(loopback_, IBV_WR_RDMA_READ,
+                 {.addr = 0, .length = kPage, .lkey = mr->lkey},
+                 reinterpret_cast<std::uint64_t>(host_.data()), host_mr_->rkey),
+            IBV_WC_LOC_PROT_ERR)
+      << "as a local key too";
+  loopback_.reconnect();
+}
+
+TEST_F(Revocable, PeerThatUsesEveryKeyItEverSawGetsInWithTheNewestOnly) {
+  const auto buffer = export_bytes(0, kBytes);
+  auto region = must(try_make(buffer, {.keys = KeyPolicy::kFresh}));
+  std::vector<RegionKeys> seen = {region.keys().value()};
+  constexpr int kResets = 12;
+  for (int i = 0; i < kResets; ++i) {
+    reset();
+    const RegionKeys now = region.keys().value();
+    for (const RegionKeys& old : seen) {
+      EXPECT_NE(now.rkey, old.rkey);
+      EXPECT_EQ(write(old), IBV_WC_REM_ACCESS_ERR) << "of epoch " << old.key_epoch.value();
+    }
+    EXPECT_EQ(write(now), IBV_WC_SUCCESS);
+    seen.push_back(now);
+  }
+  EXPECT_EQ(region.key_epoch(), KeyEpoch(kResets));
+  // The peer has acknowledged: the keys are given back, and still let nobody in.
+  ASSERT_TRUE(region.release_keys_before(region.key_epoch()));
+  for (const RegionKeys& old : seen) {
+    if (old.key_epoch == region.key_epoch()) continue;
+    EXPECT_EQ(write(old), IBV_WC_REM_ACCESS_ERR);
+  }
+  expect_usable(region, 3);
+}
+
+TEST_F(Revocable, WritesUnderAResetEndInSuccessOrInAnErrorThatTheRevokeExplains) {
+  const auto buffer = export_bytes(0, kBytes);
+  auto region = must(try_make(buffer));
+  std::atomic<bool> stop{false};
+  std::atomic<int> done{0};
+  std::thread writer([&] {
+    while (!stop) {
+      Generation posted_in;
+      {
+        const auto lease = region.lease();
+        if (!lease) {
+          std::this_thread::yield();
+          continue;
+        }
+        posted_in = lease->generation;
+        ASSERT_EQ(post_rdma(loopback_, IBV_WR_RDMA_WRITE, half(0), lease->address.value(),
+                            lease->rkey.value()),
+                  0);
+      }
+      const auto completion = poll_one(loopback_, 10000);
+      ASSERT_TRUE(completion) << "a write got stuck";
+      if (completion->status == IBV_WC_SUCCESS) {
+        ++done;
+        continue;
+      }
+      ASSERT_NE(region.report_completion(completion->status, posted_in),
+                CompletionVerdict::kUnrelated)
+          << ibv_wc_status_str(completion->status);
+      loopback_.reconnect();
+    }
+  });
+  constexpr int kResets = 20;
+  for (int i = 0; i < kResets; ++i) {
+    reset();
+    const int before = done;
+    const auto until = std::chrono::steady_clock::now() + 10s;
+    while (done == before && std::chrono::steady_clock::now() < until) {
+      std::this_thread::sleep_for(1ms);
+    }
+    EXPECT_GT(done, before) << "no traffic after reset " << i;
+  }
+  stop = true;
+  writer.join();
+  ASSERT_TRUE(region.recover());
+  expect_usable(region, 4);
+}
+
+TEST_F(Revocable, DeregistrationAndRevokeMayMeet) {
+  for (int i = 0; i < 20; ++i) {
+    const auto buffer = export_bytes(0, kBytes);
+    Mr mr(ibv_reg_dmabuf_mr(loopback_.pd.get(), 0, kBytes, 0, buffer.fd(),
+                            IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE));
+    ASSERT_NE(mr, nullptr);
+    std::thread deregister([&mr] { mr.reset(); });
+    const bool off = device_.set_memory_enabled(false).has_value();
+    deregister.join();
+    ASSERT_TRUE(off);
+    ASSERT_TRUE(device_.set_memory_enabled(true));
+  }
+}
+
+}  // namespace
