@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory regions of dma-bufs, whose exporter may take the memory away at any time. The callback then
- * fences the device, and the memory is unmapped before it returns, with dma_resv held (by VFIO:
- * memory_lock too), so it allocates nothing and waits for the admin queue only. The key stays
- * reserved. There are two kinds:
+ * Memory regions of dma-bufs, whose exporter may take the memory away at any time. The callback
+ * then fences the device, and the memory is unmapped before it returns, with dma_resv held (by
+ * VFIO: memory_lock too), so it allocates nothing and waits for the admin queue only. The key
+ * stays reserved. There are two kinds:
  *
  * - faultable: pnic_mr_map_work() maps again, if the exporter lets it: when an access has raised a
  *   fault, and when the exporter calls while nothing is mapped, by which it says that a new mapping
@@ -245,9 +245,9 @@ static void pnic_mr_arm(struct pnic_mr *mr)
 }
 
 /*
- * Errors beside the usual ones: EOPNOTSUPP, the exporter refuses this kind of importer; EINVAL (EXDEV
- * from peermr's exporter), the device can't reach the memory peer to peer; ENODEV, the memory is
- * revoked at the moment; EPERM, it is private; EACCES, it is read-only.
+ * Errors beside the usual ones: EOPNOTSUPP, the exporter refuses this kind of importer; EINVAL
+ * (EXDEV from peermr's exporter), the device can't reach the memory peer to peer; ENODEV, the
+ * memory is revoked at the moment; EPERM, it is private; EACCES, it is read-only.
  */
 struct ib_mr *pnic_reg_user_mr_dmabuf(struct ib_pd *ibpd, u64 offset, u64 length, u64 iova, int fd,
 				      int access, struct ib_dmah *dmah,

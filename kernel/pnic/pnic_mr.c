@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Memory regions (section 6): what all have in common, and those of host memory, which is pinned. */
+/*
+ * Memory regions (section 6): what all have in common, and those of host memory, which is pinned.
+ */
 
 #include <linux/slab.h>
 
