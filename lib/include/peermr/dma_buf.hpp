@@ -24,8 +24,9 @@ struct DmaBufState;
 /// thread-safe.
 class PEERMR_API DmaBuf {
  public:
-  /// Takes a dma-buf that came from elsewhere (another exporter, another process). Nothing tells
-  /// the library about its revokes but the errors of completions. `name` appears in messages.
+  /// Takes a dma-buf that came from elsewhere (another exporter, another process). Of its revokes
+  /// the library learns from a Monitor, or else from the errors of completions only. `name` appears
+  /// in messages.
   /// Errors: std::errc::invalid_argument when `fd` is not a dma-buf, or the errno of asking for its
   /// size.
   [[nodiscard]] static Result<DmaBuf> adopt(UniqueFd fd, std::string name = {});

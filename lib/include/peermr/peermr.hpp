@@ -9,6 +9,7 @@
 #include "peermr/exporter.hpp"
 #include "peermr/lease.hpp"
 #include "peermr/log.hpp"
+#include "peermr/monitor.hpp"
 #include "peermr/region.hpp"
 #include "peermr/result.hpp"
 #include "peermr/topology.hpp"

@@ -21,6 +21,8 @@
 
 namespace peermr {
 
+class Monitor;
+
 ///   Live --invalidate--> Revoked --restored--> Restoring --> Live (generation + 1)
 ///     \                     \---------------------------------> Dead
 ///      \--close / permanent revoke------------------------------> Dead
@@ -71,9 +73,11 @@ struct RegionOptions {
   KeyPolicy keys = KeyPolicy::kStable;
   BackOff back_off = {};
   /// Called after every change of state, by the thread that made it, possibly while it resets the
-  /// device. It may call the const functions of the region and must not block, throw or call
+  /// device, or by the monitor's. It may call the const functions of the region and must not block, throw or call
   /// others.
   std::function<void(const RegionEvent&)> on_event = {};
+  /// Borrowed for create(): tells the region what others do to its memory. Null: nobody does.
+  const Monitor* monitor = nullptr;
   SystemPaths paths = {};  ///< where the importer's class and the path prediction come from
 };
 
@@ -88,7 +92,9 @@ enum class CompletionVerdict {
 /// domain, registered again after a revoke.
 ///
 /// How it learns of a revoke: from the vfio::Device that exported the buffer, in the same process,
-/// before and after each of its calls that revoke; from report_completion(), late; from close().
+/// before and after each of its calls that revoke; from its Monitor, right after a revoke by anybody
+/// else; from report_completion(), late; from close(). With a monitor it comes back by itself after
+/// all of these, as its RevokePolicy says.
 ///
 /// Moves. All functions are thread-safe except close(), moves and the destructor. lease() is the
 /// hot path; the others may block.
@@ -104,6 +110,7 @@ class PEERMR_API Region {
   /// - Errc::kImporterNoDmaBuf, Errc::kImporterNotRevocable: says which driver, and why
   /// - Errc::kPathNotSupported: says which devices, and why
   /// - Errc::kRevoked: the memory is not there now: memory decode is off, or a reset is under way
+  /// - with a monitor, the errors of Watch::create() but for Errc::kNoWatch
   /// - what ibv_reg_dmabuf_mr() returns
   [[nodiscard]] static Result<Region> create(ibv_pd* pd, const DmaBuf& buffer,
                                              const RegionOptions& options = {});

@@ -8,6 +8,8 @@
 
 #include "base/checked.hpp"
 #include "base/log.hpp"
+#include "peermr/monitor.hpp"
+#include "region/monitor_core.hpp"
 #include "region/region_core.hpp"
 #include "region/registrar.hpp"
 #include "vfio/dma_buf_state.hpp"
@@ -76,8 +78,17 @@ Result<Region> Region::create(ibv_pd* pd, const DmaBuf& buffer, const RegionOpti
                               .keys = options.keys,
                               .back_off = options.back_off,
                               .on_event = options.on_event};
+  detail::Subscribe subscribe;
+  if (options.monitor != nullptr && registrar->importer().bdf) {
+    subscribe = [&buffer, &options, importer = *registrar->importer().bdf](
+                    const std::weak_ptr<detail::Watcher>& watcher) {
+      return options.monitor->core()->subscribe(
+          {buffer.state().get(), importer},
+          [&] { return detail::make_counter(buffer, importer, options.paths); }, watcher);
+    };
+  }
   return detail::RegionCore::create(std::move(registrar), buffer.state()->events, std::move(config),
-                                    buffer.state()->part)
+                                    buffer.state()->part, subscribe)
       .transform([](std::shared_ptr<detail::RegionCore> core) { return Region(std::move(core)); });
 }
 

@@ -43,11 +43,6 @@ bool revoke_explains(ibv_wc_status status) noexcept {
   }
 }
 
-bool worth_another_attempt(const Error& error) {
-  return error.code() == Errc::kRevoked ||
-         error.code() == std::error_code(EINVAL, std::generic_category());
-}
-
 }  // namespace
 
 RegionCore::RegionCore(std::unique_ptr<Registrar> registrar, RegionConfig config)
@@ -61,7 +56,7 @@ RegionCore::~RegionCore() {
 
 Result<std::shared_ptr<RegionCore>> RegionCore::create(
     std::unique_ptr<Registrar> registrar, std::shared_ptr<MemoryEvents> events, RegionConfig config,
-    const std::shared_ptr<const MemoryPart>& part) {
+    const std::shared_ptr<const MemoryPart>& part, const Subscribe& subscribe) {
   if (config.keys == KeyPolicy::kFresh &&
       registrar->importer().importer == verbs::ImporterClass::kFaultable) {
     return make_error(
@@ -79,6 +74,11 @@ Result<std::shared_ptr<RegionCore>> RegionCore::create(
     return make_error(Errc::kRevoked, "make region", core->name(),
                       "memory decode of the device is off, or it is being reset");
   }
+  if (subscribe) {
+    auto source = subscribe(core);
+    if (!source) return source.error();
+    core->source_ = *std::move(source);
+  }
   if (auto registered = core->register_first(); !registered) return registered.error();
   return core;
 }
@@ -89,8 +89,10 @@ Result<void> RegionCore::register_first() {
     if (revokes_ != 0 || state_ == RegionState::kDead) {
       return make_error(Errc::kRevoked, "make region", config_.name, "it was revoked meanwhile");
     }
+    const std::uint64_t invalidates = count_invalidates();
     auto added = registrar_->add();
     if (added) {
+      seen_ = invalidates;
       current_ = Held{*added, key_epoch()};
       publish();
       return {};
@@ -119,6 +121,7 @@ CompletionVerdict RegionCore::report_completion(ibv_wc_status status,
   const RegionKeys* expected = &*held;
   if (published_.compare_exchange_strong(expected, nullptr)) {
     announce(RegionState::kRevoked, nullptr);
+    if (source_) source_->ask();
   }
   return CompletionVerdict::kRevoked;
 }
@@ -134,6 +137,11 @@ Result<void> RegionCore::quiesce() {
   ++revokes_;
   changed_.notify_all();
   if (state_ == RegionState::kDead) return {};
+  owner_acts_ = true;
+  return lose_memory();
+}
+
+Result<void> RegionCore::lose_memory() {
   if (config_.on_revoke == RevokePolicy::kFail) return die();
   unpublish();
   change_state(RegionState::kRevoked);
@@ -142,6 +150,7 @@ Result<void> RegionCore::quiesce() {
 
 bool RegionCore::restore() {
   Lock lock(mutex_);
+  owner_acts_ = false;
   if (state_ == RegionState::kDead) return false;
   if (config_.on_revoke == RevokePolicy::kHandOver) {
     change_state(RegionState::kRestoring);
@@ -202,6 +211,16 @@ bool RegionCore::keeps_key() const noexcept {
 }
 
 Result<void> RegionCore::try_once() {
+  const std::uint64_t invalidates = count_invalidates();
+  if (auto registered = register_again(); !registered) return registered;
+  seen_ = invalidates;
+  attempts_.reset();
+  ++generation_;
+  publish();
+  return {};
+}
+
+Result<void> RegionCore::register_again() {
   if (keeps_key()) {
     if (auto probed = registrar_->probe(); !probed) return probed;
   } else {
@@ -220,8 +239,6 @@ Result<void> RegionCore::try_once() {
       old_.clear();
     }
   }
-  ++generation_;
-  publish();
   return {};
 }
 
@@ -265,6 +282,7 @@ Result<void> RegionCore::close() {
 
 Result<void> RegionCore::die() {
   if (state_ == RegionState::kDead) return {};
+  if (source_) source_->stop();
   unpublish();
   Result<void> first_error;
   if (current_) old_.push_back(*std::exchange(current_, std::nullopt));

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "peermr/region.hpp"
+#include "region/invalidate_source.hpp"
 #include "region/read_section.hpp"
 #include "region/registrar.hpp"
 #include "vfio/memory_events.hpp"
@@ -32,13 +33,14 @@ struct RegionConfig {
 ///
 /// Readers go by `published_` alone; everything that changes it, but for report_completion(), holds
 /// `mutex_`. Nobody who holds a lease waits for `mutex_`: that is refused before.
-class RegionCore final : public MemoryObserver {
+class RegionCore final : public MemoryObserver, public Watcher {
  public:
-  /// Subscribes to `events` (null: nobody tells) as a user of `part` and registers. Errors: see
-  /// Region::create().
+  /// Subscribes to `events` (null: nobody tells) as a user of `part`, and to the monitor by
+  /// `subscribe` (null: there is none), and registers. Errors: see Region::create().
   [[nodiscard]] static Result<std::shared_ptr<RegionCore>> create(
       std::unique_ptr<Registrar> registrar, std::shared_ptr<MemoryEvents> events,
-      RegionConfig config, const std::shared_ptr<const MemoryPart>& part = nullptr);
+      RegionConfig config, const std::shared_ptr<const MemoryPart>& part = nullptr,
+      const Subscribe& subscribe = nullptr);
 
   RegionCore(std::unique_ptr<Registrar> registrar, RegionConfig config);
   ~RegionCore() override;
@@ -61,16 +63,29 @@ class RegionCore final : public MemoryObserver {
   bool restore() override;
   void gone() override;
 
+  std::optional<std::chrono::steady_clock::time_point> look() override;
+
  private:
   using Lock = std::unique_lock<std::mutex>;
   struct Held {
     Registration registration;
     KeyEpoch epoch;
   };
+  /// How long to go on trying after a sign that the memory may be back.
+  struct Attempts {
+    std::uint64_t invalidates = 0;  // the sign
+    std::chrono::steady_clock::time_point deadline;
+    std::chrono::nanoseconds pause{};
+    bool over = false;
+  };
 
   Result<void> register_first();
   Result<void> bring_back(Lock& lock, std::chrono::nanoseconds limit);
   Result<void> try_once();
+  Result<void> register_again();
+  [[nodiscard]] std::uint64_t count_invalidates() const;
+  Result<void> lose_memory();
+  std::optional<std::chrono::steady_clock::time_point> attempt();
   [[nodiscard]] bool keeps_key() const noexcept;
   [[nodiscard]] Error lease_held(std::string_view operation) const;
   void publish();
@@ -97,6 +112,11 @@ class RegionCore final : public MemoryObserver {
   std::optional<Held> current_;
   std::vector<Held> old_;  // keys of older epochs that stay reserved
   std::uint64_t revokes_ = 0;
+  std::uint64_t seen_ = 0;   // invalidates when the keys were made: more, and they are stale
+  bool owner_acts_ = false;  // between quiesce() and what follows it: no use looking
+  std::optional<Attempts> attempts_;
+
+  std::unique_ptr<InvalidateSource> source_;  // null: no monitor; set before anybody sees this
 };
 
 // Inline: Region::lease() is then one call.

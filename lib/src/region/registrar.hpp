@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #pragma once
 
+#include <cerrno>
 #include <cstdint>
 #include <memory>
 
@@ -38,6 +39,12 @@ class Registrar {
   virtual Result<void> probe() = 0;
   [[nodiscard]] virtual const verbs::RdmaDevice& importer() const noexcept = 0;
 };
+
+/// Whether an error of add() or probe() may be gone the next time.
+[[nodiscard]] inline bool worth_another_attempt(const Error& error) {
+  return error.code() == Errc::kRevoked ||
+         error.code() == std::error_code(EINVAL, std::generic_category());
+}
 
 /// What a VerbsRegistrar registers.
 struct RegistrationRequest {

@@ -9,49 +9,20 @@
 #include <vector>
 
 #include "peermr/log.hpp"
-#include "region/fake_registrar.hpp"
-#include "region/region_core.hpp"
+#include "region/region_fixture.hpp"
 
 namespace peermr {
 namespace {
 
 using detail::MemoryEvents;
-using detail::RegionConfig;
 using detail::RegionCore;
-using test::FakeDevice;
 using test::FakeRegistrar;
+using test::RegionTest;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using verbs::ImporterClass;
 using namespace std::chrono_literals;
-
-class RegionTest : public testing::Test {
- protected:
-  RegionTest() {
-    config_.name = "memory";
-    config_.length_bytes = 8192;
-    config_.address = Iova(4096);
-    config_.back_off = {.first = 100us, .ceiling = 1ms, .limit = 200ms};
-    config_.on_event = [this](const RegionEvent& event) { history_.push_back(event.state); };
-  }
-
-  Result<std::shared_ptr<RegionCore>> try_make(ImporterClass importer) {
-    return RegionCore::create(std::make_unique<FakeRegistrar>(device_, importer), events_, config_);
-  }
-  std::shared_ptr<RegionCore> make(ImporterClass importer) { return try_make(importer).value(); }
-
-  // What vfio::Device::reset() does.
-  Result<MemoryEvents::Restored> reset() {
-    if (auto quiet = events_->quiesce_all(); !quiet) return quiet.error();
-    return events_->restore_all();
-  }
-
-  FakeDevice device_;
-  std::shared_ptr<MemoryEvents> events_ = std::make_shared<MemoryEvents>();
-  RegionConfig config_;
-  std::vector<RegionState> history_;
-};
 
 TEST_F(RegionTest, LeaseOfALiveRegionGivesTheKeys) {
   const auto region = make(ImporterClass::kFaultable);

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// What a region makes of what its monitor tells it: revokes and restores that others have done.
+#include <algorithm>
+
+#include "base/log.hpp"
+#include "region/region_core.hpp"
+
+namespace peermr::detail {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+}  // namespace
+
+std::uint64_t RegionCore::count_invalidates() const {
+  if (!source_) return 0;
+  const auto status = source_->status();
+  if (status) return status->total;
+  log(LogLevel::kWarning, "{}", status.error().message());
+  return 0;
+}
+
+std::optional<Clock::time_point> RegionCore::look() {
+  const Lock lock(mutex_);
+  if (state_ == RegionState::kDead || owner_acts_) return std::nullopt;
+  const auto status = source_->status();
+  if (!status) {
+    log(LogLevel::kWarning, "{}", status.error().message());
+    return std::nullopt;
+  }
+  if (published_.load() != nullptr && status->total == seen_) return std::nullopt;
+
+  Result<void> lost;
+  if (status->state == WatchState::kDead) {
+    lost = die();
+  } else if (state_ == RegionState::kLive) {
+    ++revokes_;
+    changed_.notify_all();
+    lost = lose_memory();
+  }
+  if (!lost) log(LogLevel::kWarning, "{}", lost.error().message());
+  if (state_ == RegionState::kDead || config_.on_revoke == RevokePolicy::kHandOver) {
+    return std::nullopt;
+  }
+  if (!attempts_ || attempts_->invalidates != status->total) {
+    attempts_ = Attempts{.invalidates = status->total,
+                         .deadline = Clock::now() + config_.back_off.limit,
+                         .pause = config_.back_off.first};
+  }
+  // Held until its owner re-arms it, which is news.
+  if (attempts_->over || status->state == WatchState::kHeld) return std::nullopt;
+  return attempt();
+}
+
+std::optional<Clock::time_point> RegionCore::attempt() {
+  change_state(RegionState::kRestoring);
+  const auto done = try_once();
+  if (done) return std::nullopt;
+  const auto now = Clock::now();
+  if (!worth_another_attempt(done.error()) || now + attempts_->pause > attempts_->deadline) {
+    attempts_->over = true;
+    change_state(RegionState::kRevoked, &done.error());
+    return std::nullopt;
+  }
+  const auto next = now + attempts_->pause;
+  attempts_->pause = std::min(attempts_->pause * 2, config_.back_off.ceiling);
+  return next;
+}
+
+}  // namespace peermr::detail
