@@ -4,16 +4,19 @@
 #include <fcntl.h>
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>
+#include <peermr/vfio_cdev.h>
 #include <peermr/vfio_dmabuf.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 
+#include "exporter/iommufd.hpp"
 #include "pnic/verbs.hpp"
 
 namespace exporter_test {
@@ -25,6 +28,13 @@ namespace {
 
 int checked(long result) {
   return result < 0 ? -errno : static_cast<int>(result);
+}
+
+std::string character_device(const std::string& bdf) {
+  const std::string folder = "/sys/bus/pci/devices/" + bdf + "/vfio-dev";
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    return "/dev/vfio/devices/" + entry.path().filename().string();
+  fail(bdf + " has no character device", 0);
 }
 
 }  // namespace
@@ -70,18 +80,53 @@ void Mapping::reset() {
 }
 
 Device::Device(const std::string& bdf) : bdf_(bdf) {
-  const auto link =
-      std::filesystem::read_symlink("/sys/bus/pci/devices/" + bdf + "/iommu_group");
+  const auto link = std::filesystem::read_symlink("/sys/bus/pci/devices/" + bdf + "/iommu_group");
   container_ = Fd(checked(::open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC)));
   require(container_.ok(), "open /dev/vfio/vfio");
-  group_ = Fd(
-      checked(::open(("/dev/vfio/" + link.filename().string()).c_str(), O_RDWR | O_CLOEXEC)));
+  group_ =
+      Fd(checked(::open(("/dev/vfio/" + link.filename().string()).c_str(), O_RDWR | O_CLOEXEC)));
   require(group_.ok(), "open the group of " + bdf);
   int container = container_.get();
   require(::ioctl(group_.get(), VFIO_GROUP_SET_CONTAINER, &container) == 0, "set container");
   require(::ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU) == 0, "set IOMMU");
   device_ = Fd(checked(::ioctl(group_.get(), VFIO_GROUP_GET_DEVICE_FD, bdf.c_str())));
   require(device_.ok(), "open " + bdf);
+}
+
+Device::Device(const std::string& bdf, const Iommufd& iommufd) : bdf_(bdf), iommufd_(&iommufd) {
+  device_ = Fd(checked(::open(character_device(bdf).c_str(), O_RDWR | O_CLOEXEC)));
+  require(device_.ok(), "open the character device of " + bdf);
+  peermr_vfio_bind bind{};
+  bind.argsz = offsetof(peermr_vfio_bind, token);
+  bind.iommufd = iommufd.fd();
+  require(::ioctl(device_.get(), PEERMR_VFIO_BIND_IOMMUFD, &bind) == 0, "bind to iommufd");
+  peermr_vfio_attach attach{};
+  attach.argsz = sizeof(attach);
+  attach.pt_id = iommufd.space();
+  require(::ioctl(device_.get(), PEERMR_VFIO_ATTACH_IOMMUFD_PT, &attach) == 0,
+          "attach to the address space");
+}
+
+int Device::map_dma(const volatile void* address, std::uint64_t iova, std::uint64_t bytes,
+                    bool writable) const {
+  if (iommufd_ != nullptr) return iommufd_->map(address, iova, bytes, writable);
+  vfio_iommu_type1_dma_map map{};
+  map.argsz = sizeof(map);
+  map.flags = VFIO_DMA_MAP_FLAG_READ | (writable ? VFIO_DMA_MAP_FLAG_WRITE : 0);
+  map.vaddr = reinterpret_cast<std::uintptr_t>(address);
+  map.iova = iova;
+  map.size = bytes;
+  return checked(::ioctl(container_.get(), VFIO_IOMMU_MAP_DMA, &map));
+}
+
+std::int64_t Device::unmap_dma(std::uint64_t iova, std::uint64_t bytes) const {
+  if (iommufd_ != nullptr) return iommufd_->unmap(iova, bytes);
+  vfio_iommu_type1_dma_unmap unmap{};
+  unmap.argsz = sizeof(unmap);
+  unmap.iova = iova;
+  unmap.size = bytes;
+  if (::ioctl(container_.get(), VFIO_IOMMU_UNMAP_DMA, &unmap) < 0) return -errno;
+  return static_cast<std::int64_t>(unmap.size);
 }
 
 void Device::close() {
@@ -118,8 +163,8 @@ Fd Device::export_dma_buf(std::uint32_t region, const std::vector<Range>& ranges
   std::memcpy(data.data(), &head, sizeof(head));
   if (!ranges.empty())
     std::memcpy(data.data() + sizeof(head), ranges.data(), ranges.size() * sizeof(Range));
-  return Fd(feature(PEERMR_VFIO_FEATURE_DMA_BUF, VFIO_DEVICE_FEATURE_GET, data.data(),
-                    data.size()));
+  return Fd(
+      feature(PEERMR_VFIO_FEATURE_DMA_BUF, VFIO_DEVICE_FEATURE_GET, data.data(), data.size()));
 }
 
 Fd Device::export_buffer(const peermr_export_create& create) const {
@@ -146,11 +191,8 @@ int Device::revoke(int dmabuf) const {
 }
 
 int Device::rearm(int dmabuf, std::uint64_t revokes, std::uint32_t flags) const {
-  peermr_export_rearm data{.size = sizeof(data),
-                           .flags = flags,
-                           .dmabuf_fd = dmabuf,
-                           .reserved = 0,
-                           .revokes = revokes};
+  peermr_export_rearm data{
+      .size = sizeof(data), .flags = flags, .dmabuf_fd = dmabuf, .reserved = 0, .revokes = revokes};
   return feature(PEERMR_VFIO_FEATURE_REARM, VFIO_DEVICE_FEATURE_SET, &data, sizeof(data));
 }
 
@@ -182,8 +224,8 @@ int Device::reset() const {
 
 int Device::set_decode(bool on) const {
   std::uint8_t command = config_byte(PCI_COMMAND);
-  command = static_cast<std::uint8_t>(on ? command | PCI_COMMAND_MEMORY
-                                         : command & ~PCI_COMMAND_MEMORY);
+  command =
+      static_cast<std::uint8_t>(on ? command | PCI_COMMAND_MEMORY : command & ~PCI_COMMAND_MEMORY);
   const ssize_t done = write(VFIO_PCI_CONFIG_REGION_INDEX, PCI_COMMAND, &command, 1);
   return done < 0 ? static_cast<int>(done) : 0;
 }

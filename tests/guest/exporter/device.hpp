@@ -71,17 +71,27 @@ class Mapping {
 
 using Range = peermr_export_range;
 
-/// A device in a container of its own. The program ends when it cannot be opened.
+class Iommufd;
+
+/// A device. The program ends when it cannot be opened.
 class Device {
  public:
+  /// By its group, in a container of its own.
   explicit Device(const std::string& bdf);
+  /// By its character device, in an address space that others may be in too, and that must live
+  /// longer.
+  Device(const std::string& bdf, const Iommufd& iommufd);
   Device(Device&&) = default;
 
   int fd() const { return device_.get(); }
   int group() const { return group_.get(); }
   const std::string& bdf() const { return bdf_; }
-  /// VFIO type1: addresses of the device and of whoever else is in the container.
-  int container() const { return container_.get(); }
+  /// Memory of this process, or mapped into it, for the device and whoever else is in its container
+  /// (VFIO type1) or address space (iommufd): 0 or -errno.
+  int map_dma(const volatile void* address, std::uint64_t iova, std::uint64_t bytes,
+              bool writable = true) const;
+  /// Bytes that were unmapped, or -errno.
+  std::int64_t unmap_dma(std::uint64_t iova, std::uint64_t bytes) const;
   /// Closes the device and its container; nothing else may be called then.
   void close();
 
@@ -119,6 +129,7 @@ class Device {
 
  private:
   std::string bdf_;
+  const Iommufd* iommufd_ = nullptr;
   Fd container_;
   Fd group_;
   Fd device_;

@@ -3,12 +3,10 @@
 
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <cerrno>
 
 #include "pnic/verbs.hpp"
 
@@ -28,32 +26,12 @@ constexpr std::size_t kPageBytes = 4096;
 
 }  // namespace
 
-int type1_map(const Device& device, const volatile void* vaddr, std::uint64_t iova,
-              std::uint64_t bytes, bool writable) {
-  vfio_iommu_type1_dma_map map{};
-  map.argsz = sizeof(map);
-  map.flags = VFIO_DMA_MAP_FLAG_READ | (writable ? VFIO_DMA_MAP_FLAG_WRITE : 0);
-  map.vaddr = reinterpret_cast<std::uintptr_t>(vaddr);
-  map.iova = iova;
-  map.size = bytes;
-  return ::ioctl(device.container(), VFIO_IOMMU_MAP_DMA, &map) < 0 ? -errno : 0;
-}
-
-std::int64_t type1_unmap(const Device& device, std::uint64_t iova, std::uint64_t bytes) {
-  vfio_iommu_type1_dma_unmap unmap{};
-  unmap.argsz = sizeof(unmap);
-  unmap.iova = iova;
-  unmap.size = bytes;
-  if (::ioctl(device.container(), VFIO_IOMMU_UNMAP_DMA, &unmap) < 0) return -errno;
-  return static_cast<std::int64_t>(unmap.size);
-}
-
 Nvme::Nvme(const Device& device)
     : device_(device),
       registers_(device.map_bar(0, 2 * kPageBytes)),
       queues_(-1, 2 * kPageBytes, 0, Mapping::kReadWrite, MAP_SHARED | MAP_ANONYMOUS) {
   require(registers_.ok() && queues_.ok(), "the controller's registers");
-  require(type1_map(device, queues_.word(), kQueues, 2 * kPageBytes) == 0, "map the queues");
+  require(device.map_dma(queues_.word(), kQueues, 2 * kPageBytes) == 0, "map the queues");
   std::uint16_t command = 0;
   require(device.read(VFIO_PCI_CONFIG_REGION_INDEX, PCI_COMMAND, &command, 2) == 2, "command");
   command |= PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY;
@@ -71,7 +49,7 @@ Nvme::Nvme(const Device& device)
 
 Nvme::~Nvme() {
   *reg(kCc) = 0;
-  type1_unmap(device_, kQueues, 2 * kPageBytes);
+  device_.unmap_dma(kQueues, 2 * kPageBytes);
 }
 
 void Nvme::set_queue(std::uint64_t offset, std::uint64_t iova) const {

@@ -9,12 +9,6 @@
 
 namespace exporter_test {
 
-/// vaddr to iova in the device's container: 0 or -errno.
-int type1_map(const Device& device, const volatile void* vaddr, std::uint64_t iova,
-              std::uint64_t bytes, bool writable = true);
-/// Bytes that were unmapped, or -errno.
-std::int64_t type1_unmap(const Device& device, std::uint64_t iova, std::uint64_t bytes);
-
 class Nvme {
  public:
   /// Bytes that identify() writes.

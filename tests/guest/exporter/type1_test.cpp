@@ -31,16 +31,16 @@ class Type1 : public ExporterTest {
 
 TEST_F(Type1, MapsABarForAnotherDevice) {
   const Mapping bar = device_.map_bar(bar_, kBytes);
-  ASSERT_EQ(type1_map(second_, bar.word(), kIova, kBytes), 0);
+  ASSERT_EQ(second_.map_dma(bar.word(), kIova, kBytes), 0);
   EXPECT_TRUE(controller_writes());
   EXPECT_TRUE(controller_writes(kIova + 3 * kPage, 3 * kPage));
-  EXPECT_EQ(type1_unmap(second_, kIova, kBytes), static_cast<std::int64_t>(kBytes));
+  EXPECT_EQ(second_.unmap_dma(kIova, kBytes), static_cast<std::int64_t>(kBytes));
 }
 
 TEST_F(Type1, MapsABuffersRangesForAnotherDevice) {
   const Fd buffer = make({{8 * kPage, 2 * kPage}, {0, kPage}});
   const Mapping mapping(buffer.get(), 3 * kPage);
-  ASSERT_EQ(type1_map(second_, mapping.word(), kIova, 3 * kPage), 0);
+  ASSERT_EQ(second_.map_dma(mapping.word(), kIova, 3 * kPage), 0);
   EXPECT_TRUE(controller_writes(kIova, 8 * kPage));
   EXPECT_TRUE(controller_writes(kIova + kPage, 9 * kPage));
   EXPECT_TRUE(controller_writes(kIova + 2 * kPage, 0));
@@ -49,21 +49,21 @@ TEST_F(Type1, MapsABuffersRangesForAnotherDevice) {
 TEST_F(Type1, KeepsWhatItPinnedThroughARevokeForGood) {
   const Fd buffer = make({{0, kBytes}});
   const Mapping mapping(buffer.get(), kBytes);
-  ASSERT_EQ(type1_map(second_, mapping.word(), kIova, kBytes), 0);
+  ASSERT_EQ(second_.map_dma(mapping.word(), kIova, kBytes), 0);
   EXPECT_TRUE(controller_writes());
 
   ASSERT_EQ(device_.revoke(buffer.get()), 0) << "it waits for no one: type1 is no importer";
   EXPECT_FALSE(try_read(mapping.word()));
   EXPECT_EQ(device_.query(buffer.get()).mappings, 0u);
   EXPECT_TRUE(controller_writes()) << "the hole: the other device still writes there";
-  EXPECT_EQ(type1_unmap(second_, kIova, kBytes), static_cast<std::int64_t>(kBytes))
+  EXPECT_EQ(second_.unmap_dma(kIova, kBytes), static_cast<std::int64_t>(kBytes))
       << "the mapping was there all the time";
 }
 
 TEST_F(Type1, KeepsWhatItPinnedThroughARevokeOfTheDevice) {
   const Fd buffer = make({{0, kBytes}}, PEERMR_EXPORT_MANUAL_REARM);
   const Mapping mapping(buffer.get(), kBytes);
-  ASSERT_EQ(type1_map(second_, mapping.word(), kIova, kBytes), 0);
+  ASSERT_EQ(second_.map_dma(mapping.word(), kIova, kBytes), 0);
   ASSERT_EQ(device_.set_decode(false), 0);
   ASSERT_EQ(device_.set_decode(true), 0);
   EXPECT_EQ(state(buffer), static_cast<std::uint32_t>(PEERMR_EXPORT_HELD));
@@ -76,20 +76,20 @@ TEST_F(Type1, MapsNothingOfARevokedBuffer) {
   const Mapping mapping(buffer.get(), kBytes);
   ASSERT_TRUE(try_read(mapping.word()));
   ASSERT_EQ(device_.set_decode(false), 0);
-  EXPECT_EQ(type1_map(second_, mapping.word(), kIova, kBytes), -EFAULT);
+  EXPECT_EQ(second_.map_dma(mapping.word(), kIova, kBytes), -EFAULT);
   ASSERT_EQ(device_.set_decode(true), 0);
-  EXPECT_EQ(type1_map(second_, mapping.word(), kIova, kBytes), 0);
-  EXPECT_EQ(type1_unmap(second_, kIova, kBytes), static_cast<std::int64_t>(kBytes));
+  EXPECT_EQ(second_.map_dma(mapping.word(), kIova, kBytes), 0);
+  EXPECT_EQ(second_.unmap_dma(kIova, kBytes), static_cast<std::int64_t>(kBytes));
   ASSERT_EQ(device_.revoke(buffer.get()), 0);
-  EXPECT_EQ(type1_map(second_, mapping.word(), kIova, kBytes), -EFAULT);
+  EXPECT_EQ(second_.map_dma(mapping.word(), kIova, kBytes), -EFAULT);
 }
 
 TEST_F(Type1, MapsAReadOnlyBufferForReadingOnly) {
   const Fd buffer = make({{0, kBytes}}, 0, O_RDONLY | O_CLOEXEC);
   const Mapping mapping(buffer.get(), kBytes, 0, PROT_READ);
   ASSERT_TRUE(mapping.ok());
-  EXPECT_EQ(type1_map(second_, mapping.word(), kIova, kBytes), -EFAULT);
-  EXPECT_EQ(type1_map(second_, mapping.word(), kIova, kBytes, false), 0);
+  EXPECT_EQ(second_.map_dma(mapping.word(), kIova, kBytes), -EFAULT);
+  EXPECT_EQ(second_.map_dma(mapping.word(), kIova, kBytes, false), 0);
 }
 
 TEST_F(Type1, FindsNothingToMapWhereMmapIsForbidden) {
@@ -107,7 +107,7 @@ TEST_F(Type1, IsWhyMemoryThatWasMappedCannotBecomePrivateUnasked) {
   const Fd buffer = make({{0, kBytes}});
   {
     const Mapping mapping(buffer.get(), kBytes);
-    ASSERT_EQ(type1_map(second_, mapping.word(), kIova, kBytes), 0);
+    ASSERT_EQ(second_.map_dma(mapping.word(), kIova, kBytes), 0);
   }
   EXPECT_TRUE(controller_writes()) << "the mapping is gone, what was pinned out of it is not";
   EXPECT_EQ(device_.make_private(), -EBUSY);
