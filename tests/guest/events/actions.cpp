@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
 // What befalls the device, or the importer, from elsewhere.
+#include <linux/vfio.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+
 #include <chrono>
+#include <cstring>
 #include <memory>
 #include <thread>
 
 #include "events/event.hpp"
 #include "events/importer_role.hpp"
+#include "events/monitor.hpp"
 #include "pnic/verbs.hpp"
 
 namespace events_test {
@@ -27,19 +34,38 @@ void sysfs_reset(Scene& scene) {
   run("echo 1 >/sys/bus/pci/devices/" + scene.subject.bdf() + "/reset");
 }
 
+// Signalled when the kernel asks the user to let go of the device: somebody takes it away.
+Fd request_channel(Device& device) {
+  Fd channel(::eventfd(0, EFD_CLOEXEC));
+  require(channel.ok(), "eventfd");
+  std::vector<std::uint32_t> space(sizeof(vfio_irq_set) / 4 + 1);
+  auto* set = reinterpret_cast<vfio_irq_set*>(space.data());
+  set->argsz = static_cast<std::uint32_t>(space.size() * 4);
+  set->flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;
+  set->index = VFIO_PCI_REQ_IRQ_INDEX;
+  set->count = 1;
+  const int fd = channel.get();
+  std::memcpy(set->data, &fd, sizeof(fd));
+  require(::ioctl(device.fd(), VFIO_DEVICE_SET_IRQS, set) == 0, "request channel");
+  return channel;
+}
+
 // A driver's remove() waits for the user, who is us: it goes on beside us.
 std::thread& waiting() {
   static std::thread thread;
   return thread;
 }
 
-void ask(Scene& scene, const std::string& command) {
-  waiting() = std::thread([command] { run(command); });
-  const auto before = scene.subject.callbacks();
-  // Mainline calls nobody yet; ours soon.
-  const int tries = scene.subject.ours() ? 800 : 300;
-  for (int i = 0; i < tries && scene.subject.callbacks() == before; ++i)
-    std::this_thread::sleep_for(10ms);
+// Until the kernel has got as far as asking us. Ours has revoked then, mainline has not.
+void ask(Scene& scene, const std::function<void()>& take) {
+  const Fd channel = request_channel(scene.subject.device());
+  waiting() = std::thread(take);
+  pollfd asked{.fd = channel.get(), .events = POLLIN, .revents = 0};
+  require(::poll(&asked, 1, 60000) == 1, "be asked to let go");
+}
+
+void unplug(Scene& scene) {
+  ask(scene, [] { monitor_call("device_del", R"({"id": "lab-ivshmem"})"); });
 }
 
 void close_and_wait(Scene& scene) {
@@ -90,15 +116,15 @@ const std::vector<Event>& all_events() {
         {"close", kNvme, [](Scene& s) { s.subject.close(); }},
         {"unbind, close", kNvme,
          [](Scene& s) {
-           ask(s, "echo " + s.subject.bdf() + " >/sys/bus/pci/devices/" + s.subject.bdf() +
-                      "/driver/unbind");
+           const std::string bdf = s.subject.bdf();
+           ask(s,
+               [bdf] { run("echo " + bdf + " >/sys/bus/pci/devices/" + bdf + "/driver/unbind"); });
          },
          close_and_wait,
          [](Subject& s) {
            run("echo " + s.bdf() + " >/sys/bus/pci/drivers/" + s.driver() + "/bind");
          }},
-        {"unplug, close", kIvshmem, [](Scene& s) { ask(s, "request_unplug ivshmem"); },
-         close_and_wait,
+        {"unplug, close", kIvshmem, unplug, close_and_wait,
          [](Subject& s) {
            run("wait_until 20 gone " + s.bdf() + " && plug_ivshmem " + s.driver());
          },
