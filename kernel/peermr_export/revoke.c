@@ -81,11 +81,20 @@ bool peermr_buffer_idle(const struct peermr_buffer *buffer)
 static int peermr_buffer_wait_fences(struct peermr_buffer *buffer,
 				     bool interruptible)
 {
-	long ret = dma_resv_wait_timeout(buffer->dmabuf->resv,
-					 DMA_RESV_USAGE_BOOKKEEP, interruptible,
-					 MAX_SCHEDULE_TIMEOUT);
+	bool told = false;
+	long ret;
 
-	return ret < 0 ? -ERESTARTSYS : 0;
+	for (;;) {
+		ret = dma_resv_wait_timeout(buffer->dmabuf->resv,
+					    DMA_RESV_USAGE_BOOKKEEP,
+					    interruptible, PEERMR_PATIENCE);
+		if (ret)
+			return ret < 0 ? -ERESTARTSYS : 0;
+		if (!told)
+			pr_warn("peermr_export: %s: a revoke waits for fences of importers that do not signal\n",
+				buffer->exporter->name);
+		told = true;
+	}
 }
 
 static int peermr_buffer_wait_unmaps(struct peermr_buffer *buffer,
@@ -94,8 +103,9 @@ static int peermr_buffer_wait_unmaps(struct peermr_buffer *buffer,
 	struct peermr_exporter *exporter = buffer->exporter;
 	bool told = false;
 	long ret;
+	int left;
 
-	while (atomic_read(&buffer->mappings)) {
+	while ((left = atomic_read(&buffer->mappings))) {
 		if (interruptible)
 			ret = wait_event_interruptible_timeout(exporter->drained,
 							       !atomic_read(&buffer->mappings),
@@ -107,8 +117,8 @@ static int peermr_buffer_wait_unmaps(struct peermr_buffer *buffer,
 		if (ret < 0)
 			return -ERESTARTSYS;
 		if (!ret && !told) {
-			pr_warn("peermr_export: %s: a revoke waits for an importer that keeps its mapping\n",
-				exporter->name);
+			pr_warn("peermr_export: %s: a revoke waits for importers that keep %d mappings of a buffer\n",
+				exporter->name, left);
 			told = true;
 		}
 	}

@@ -52,6 +52,26 @@ std::string text_of(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+// What the kernel has logged since.
+class KernelLog {
+ public:
+  KernelLog() { ::lseek(log_.get(), 0, SEEK_END); }
+
+  bool find(const std::string& text) const {
+    char record[8192];
+    for (;;) {
+      const ssize_t got = ::read(log_.get(), record, sizeof(record));
+      if (got < 0 && errno != EPIPE) break;  // EPIPE: some were overwritten
+      if (got > 0) lines_.append(record, static_cast<std::size_t>(got));
+    }
+    return lines_.find(text) != std::string::npos;
+  }
+
+ private:
+  const Fd log_{::open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
+  mutable std::string lines_;
+};
+
 class Waiting : public testing::Test {
  protected:
   static constexpr std::uint64_t kBytes = 64 << 10;
@@ -167,6 +187,23 @@ TEST_P(HoldsOn, AndTheRevokeWaitsForAllToSee) {
   EXPECT_EQ(device_.info().waiting, 0);
 }
 
+TEST_P(HoldsOn, AndAfterTenSecondsTheKernelsLogSaysSo) {
+  const std::uint32_t second = mapped(buffer_, GetParam());
+  const KernelLog log;
+  const std::string line = bdf_ + ": a revoke waits for ";
+  const auto begin = Clock::now();
+  Blocked revoke([this] { return device_.set_decode(false); });
+  EXPECT_TRUE(eventually([&] { return log.find(line); }, kLong));
+  EXPECT_GE(Clock::now() - begin, milliseconds(9900));
+  EXPECT_TRUE(log.find(line + (GetParam().fence == TEST_IMPORTER_FENCE_NEVER
+                                   ? "fences of importers that do not signal"
+                                   : "importers that keep 2 mappings of a buffer")));
+  let_go(id_);
+  EXPECT_FALSE(revoke.done(milliseconds(100))) << "there is another one";
+  let_go(second);
+  EXPECT_EQ(revoke.result(), 0);
+}
+
 TEST_P(HoldsOn, AndNothingElseIsHeldUp) {
   Fd with_pages = make(kBytes);
   const Mapping mapping(with_pages.get(), kBytes);
@@ -190,8 +227,7 @@ TEST_P(HoldsOn, AndNothingElseIsHeldUp) {
   with_pages.reset();
   for (const auto& process : std::filesystem::directory_iterator("/proc")) {
     if (!std::isdigit(process.path().filename().string()[0])) continue;
-    for (const char* file : {"cmdline", "stat", "status", "maps"})
-      text_of(process.path() / file);
+    for (const char* file : {"cmdline", "stat", "status", "maps"}) text_of(process.path() / file);
   }
 
   Device ivshmem(lab("LAB_IVSHMEM"));
