@@ -77,6 +77,10 @@ class VerbsRegistrar final : public Registrar {
       case EINVAL:
         if (auto error = unsupported_path()) return *std::move(error);
         return errno_error(error_number, "register", object());
+      case EXDEV:
+        if (auto error = unsupported_path()) return *std::move(error);
+        return make_error(Errc::kPathNotSupported, "register", object(),
+                          "the kernel knows no peer-to-peer path between the two devices");
       default:
         return errno_error(error_number != 0 ? error_number : EIO, "register", object());
     }
@@ -91,7 +95,8 @@ class VerbsRegistrar final : public Registrar {
                       object(), why);
   }
 
-  // EINVAL may mean that the kernel knows no path between the two devices. It does not say so.
+  // EINVAL from mainline's exporter may mean that the kernel knows no path between the two devices;
+  // EXDEV, from ours, does. Neither says why.
   std::optional<Error> unsupported_path() const {
     if (!buffer_.exporter() || !importer_.bdf) return std::nullopt;
     const auto topology = Topology::read(paths_);
