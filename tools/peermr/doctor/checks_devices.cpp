@@ -3,8 +3,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 
+#include "base/system.hpp"
 #include "doctor/checks.hpp"
+#include "doctor/iommufd.hpp"
 #include "peermr/vfio.hpp"
 
 namespace peermr::tool {
@@ -39,6 +42,19 @@ Check check_importer(const verbs::RdmaDevice& device, ImporterClass importer) {
       "use a NIC whose driver imports dma-bufs that can be revoked: mlx5 with ODP, irdma, pnic"};
 }
 
+// The device's own node; the kernel may give it none. Empty then.
+std::string character_device(const Machine& machine, const PciDevice& device) {
+  const std::string folder =
+      fmt::format("{}/bus/pci/devices/{}/vfio-dev", machine.paths.sysfs, device.bdf.to_string());
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, none)) {
+    if (std::filesystem::exists(entry.path() / "dev", none)) {
+      return fmt::format("{}/vfio/devices/{}", machine.paths.dev, entry.path().filename().string());
+    }
+  }
+  return {};
+}
+
 // Every vfio-pci device of the group shares its fate: one with a host driver blocks all of them.
 Check check_group(const Machine& machine, const PciDevice& device) {
   const std::string name = device.bdf.to_string();
@@ -58,8 +74,11 @@ Check check_group(const Machine& machine, const PciDevice& device) {
     return {Level::kFail, name, fmt::format("this user may not open {}", node),
             "become root, or change its owner by a udev rule"};
   }
+  const std::string own = character_device(machine, device);
   return {Level::kOk, name,
-          fmt::format("driver {}, IOMMU group {}", device.driver, *device.iommu_group), ""};
+          fmt::format("driver {}, IOMMU group {}{}", device.driver, *device.iommu_group,
+                      own.empty() ? "" : ", character device " + own),
+          ""};
 }
 
 Check check_bar_file(const Machine& machine, const PciDevice& device) {
@@ -87,15 +106,16 @@ Check check_exporter(const PciDevice& device) {
   }
   if (device.driver == "peermr_vfio") {
     return {Level::kOk, name,
-            fmt::format("exporter peermr_vfio: {}. iommufd imports no buffer but those exported "
-                        "with --delegate",
+            fmt::format("exporter peermr_vfio: {}. iommufd maps no buffer but those exported with "
+                        "--delegate, of one range, which the kernel's own exporter makes",
                         kOurs),
             ""};
   }
   return {Level::kOk, name,
           fmt::format("exporter {}, the kernel's own: export and invalidate; no mmap, revoke or "
                       "re-arm of a buffer, several ranges do not map through an IOMMU, resets "
-                      "through sysfs are not seen. Driver peermr_vfio has these",
+                      "through sysfs are not seen. Driver peermr_vfio has these. iommufd maps "
+                      "buffers of one range",
                       device.driver),
           ""};
 }
@@ -211,9 +231,12 @@ Check probe_device(const Bdf& bdf) {
   if (!device) return {Level::kFail, name, device.error().message(), ""};
   const auto& features = device->exporter_features();
   if (features.kind != vfio::ExporterKind::kNone) {
+    const std::string iommufd = features.delegate
+                                    ? "; " + try_iommufd(*device, system_paths().dev + "/iommu")
+                                    : std::string();
     return {Level::kOk, name,
-            fmt::format("kernel and driver export its memory as dma-bufs: exporter {}: {}",
-                        to_string(features.kind), feature_list(features)),
+            fmt::format("kernel and driver export its memory as dma-bufs: exporter {}: {}{}",
+                        to_string(features.kind), feature_list(features), iommufd),
             ""};
   }
   return {Level::kFail, name, "kernel or driver cannot export its memory as dma-bufs",

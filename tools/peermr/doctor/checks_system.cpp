@@ -95,6 +95,34 @@ Check check_watch(const Machine& machine) {
           "modprobe dmabuf_watch"};
 }
 
+// What a virtual machine's address space can have of device memory. Without iommufd it is VFIO
+// type1's, in which everything else works: no failure.
+Check check_iommufd(const Machine& machine) {
+  const std::string node = machine.paths.dev + "/iommu";
+  if (::access(node.c_str(), R_OK | W_OK) == 0) {
+    return {Level::kOk, node,
+            "iommufd is there. It maps device memory from buffers of the kernel's own exporter, of "
+            "one range (peermr export --delegate), and takes them away for good when they are "
+            "revoked; not from other buffers, and not from a mapping of a BAR",
+            ""};
+  }
+  if (::access(node.c_str(), F_OK) == 0) {
+    return {Level::kWarn, node, "this user may not open it: no devices by character device",
+            "become root, or change its owner by a udev rule"};
+  }
+  const std::string without =
+      "devices are opened by group, address spaces are VFIO type1's, which maps device memory from "
+      "a "
+      "mapping of a BAR or buffer and hears of no revoke; delegated buffers have no use";
+  const std::string value = config_value(read_config(machine), "CONFIG_IOMMUFD");
+  if (value == "n") {
+    return {Level::kWarn, node, "the kernel has no iommufd: " + without,
+            "for virtual machines only: a kernel with CONFIG_IOMMUFD and CONFIG_VFIO_DEVICE_CDEV"};
+  }
+  return {Level::kWarn, node, "it does not exist: " + without,
+          "for virtual machines only: modprobe iommufd"};
+}
+
 }  // namespace
 
 std::string_view to_string(Level level) noexcept {
@@ -151,6 +179,7 @@ std::vector<Check> check_system(const Machine& machine) {
   check_config(machine, checks);
   checks.push_back(check_vfio_module(machine));
   checks.push_back(check_vfio_node(machine));
+  checks.push_back(check_iommufd(machine));
   checks.push_back(check_memory_lock());
   checks.push_back(check_watch(machine));
   return checks;
