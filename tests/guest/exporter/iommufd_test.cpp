@@ -106,7 +106,7 @@ TEST_F(Delegated, HasOneRangeOnly) {
   for (const auto& ranges : std::vector<std::vector<Range>>{{{0, kPage}, {8 * kPage, kPage}},
                                                             {{0, kPage}, {kPage, kPage}}}) {
     const Fd buffer = make(ranges);
-    ASSERT_TRUE(buffer.ok()) << "it can be made, and other importers take it";
+    ASSERT_TRUE(buffer.ok()) << "it can be made";
     EXPECT_EQ(space_.map_file(buffer.get(), kIova, 2 * kPage), -EOPNOTSUPP);
     EXPECT_EQ(space_.map_file(buffer.get(), kIova, kPage), -EOPNOTSUPP);
   }
