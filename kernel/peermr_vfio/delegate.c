@@ -63,8 +63,9 @@ static int peermr_vfio_delegate(struct peermr_vfio *pv,
 		ret = -EINTR;
 	} else {
 		if (!pv->is_private) {
-			WRITE_ONCE(pv->delegated, true);
 			ret = peermr_vfio_forward(pv, request, size);
+			if (ret >= 0)
+				WRITE_ONCE(pv->delegated, true);
 		}
 		up_read(&pv->access);
 	}

@@ -237,6 +237,16 @@ TEST_F(State, WhatWasMappedBeforeIsZappedOnRequestOrRefused) {
   EXPECT_FALSE(try_read(bar.word()));
 }
 
+TEST_F(State, ADelegatedBufferIsInTheWayOfPrivacyAndARefusedOneIsNot) {
+  EXPECT_EQ(make({{0, 1}}, PEERMR_EXPORT_DELEGATE).error(), EINVAL);
+  EXPECT_EQ(device_.make_private(), 0);
+  device_.close();
+  const Device again(bdf_);
+  EXPECT_TRUE(again.export_buffer(bar_, {{0, kPage}}, PEERMR_EXPORT_DELEGATE).ok());
+  EXPECT_EQ(again.make_private(), -EBUSY) << "closed or not: somebody may have it mapped";
+  EXPECT_EQ(again.make_private(PEERMR_PRIVATE_ZAP), -EBUSY);
+}
+
 TEST_F(State, AMappedBufferIsZappedOnRequestOrRefused) {
   const Fd buffer = make();
   const Mapping mapping(buffer.get(), kPage);
