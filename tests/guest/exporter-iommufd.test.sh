@@ -20,8 +20,8 @@ modprobe iommufd || fail "modprobe iommufd: status $?"
 doctor_says() {
   local text=$1
   shift
-  peermr doctor "$@" | tr -s ' \n' ' ' >doctor || true
-  grep -q -- "$text" doctor || fail "doctor $* does not say '$text': $(cat doctor)"
+  peermr doctor "$@" | tr -s ' \n' ' ' >said || true
+  grep -q -- "$text" said || fail "doctor $* does not say '$text': $(cat said)"
 }
 
 doctor_says "OK /dev/iommu: iommufd is there"
