@@ -16,8 +16,7 @@ static phys_addr_t pnic_doorbell_page(struct pnic_dev *dev, u32 page)
 	       (phys_addr_t)page * PNIC_PAGE_SIZE;
 }
 
-static struct pnic_mmap_entry *pnic_mmap_insert(struct pnic_ucontext *uctx, phys_addr_t phys,
-						bool writable)
+static struct pnic_mmap_entry *pnic_mmap_insert(struct pnic_ucontext *uctx, phys_addr_t phys)
 {
 	struct pnic_mmap_entry *entry;
 	int err;
@@ -26,7 +25,6 @@ static struct pnic_mmap_entry *pnic_mmap_insert(struct pnic_ucontext *uctx, phys
 	if (!entry)
 		return ERR_PTR(-ENOMEM);
 	entry->phys = phys;
-	entry->writable = writable;
 	err = rdma_user_mmap_entry_insert(&uctx->ibucontext, &entry->rdma, PAGE_SIZE);
 	if (err) {
 		kfree(entry);
@@ -67,7 +65,7 @@ struct pnic_uar *pnic_uar_alloc(struct pnic_dev *dev, struct pnic_ucontext *uctx
 		goto err_free;
 	}
 	if (uctx) {
-		uar->mmap = pnic_mmap_insert(uctx, pnic_doorbell_page(dev, uar->index), true);
+		uar->mmap = pnic_mmap_insert(uctx, pnic_doorbell_page(dev, uar->index));
 		if (IS_ERR(uar->mmap)) {
 			err = PTR_ERR(uar->mmap);
 			uar->mmap = NULL;
@@ -178,13 +176,18 @@ int pnic_alloc_ucontext(struct ib_ucontext *ibuctx, struct ib_udata *udata)
 
 	mutex_init(&uctx->lock);
 	INIT_LIST_HEAD(&uctx->uars);
-	uctx->status_page = pnic_mmap_insert(uctx, pnic_doorbell_page(dev, 0), false);
-	if (IS_ERR(uctx->status_page))
-		return PTR_ERR(uctx->status_page);
-	uctx->kick_page = pnic_mmap_insert(uctx, kick, true);
+	uctx->status = pnic_status_create(pnic_doorbell_page(dev, 0));
+	if (IS_ERR(uctx->status))
+		return PTR_ERR(uctx->status);
+	uctx->status_page = pnic_mmap_insert(uctx, pnic_doorbell_page(dev, 0));
+	if (IS_ERR(uctx->status_page)) {
+		err = PTR_ERR(uctx->status_page);
+		goto err_status;
+	}
+	uctx->kick_page = pnic_mmap_insert(uctx, kick);
 	if (IS_ERR(uctx->kick_page)) {
 		err = PTR_ERR(uctx->kick_page);
-		goto err_status;
+		goto err_status_page;
 	}
 	resp.status_page = rdma_user_mmap_get_offset(&uctx->status_page->rdma);
 	resp.kick_page = rdma_user_mmap_get_offset(&uctx->kick_page->rdma);
@@ -195,8 +198,10 @@ int pnic_alloc_ucontext(struct ib_ucontext *ibuctx, struct ib_udata *udata)
 
 err_kick:
 	pnic_mmap_remove(uctx->kick_page);
-err_status:
+err_status_page:
 	pnic_mmap_remove(uctx->status_page);
+err_status:
+	pnic_status_end(uctx->status);
 	return err;
 }
 
@@ -210,16 +215,21 @@ void pnic_dealloc_ucontext(struct ib_ucontext *ibuctx)
 		pnic_uar_free(dev, uar);
 	pnic_mmap_remove(uctx->kick_page);
 	pnic_mmap_remove(uctx->status_page);
+	pnic_status_end(uctx->status);
 	mutex_destroy(&uctx->lock);
 }
 
-/* Nothing to do: the core has taken away the mappings. Its presence lets clients outlive us. */
+/*
+ * Nothing to do: the core has taken away the mappings, and pnic_dealloc_ucontext() comes next. Its
+ * presence lets clients outlive us.
+ */
 void pnic_disassociate_ucontext(struct ib_ucontext *ibuctx)
 {
 }
 
 int pnic_mmap(struct ib_ucontext *ibuctx, struct vm_area_struct *vma)
 {
+	struct pnic_ucontext *uctx = to_pnic_ucontext(ibuctx);
 	struct rdma_user_mmap_entry *rdma_entry;
 	struct pnic_mmap_entry *entry;
 	int err;
@@ -230,16 +240,12 @@ int pnic_mmap(struct ib_ucontext *ibuctx, struct vm_area_struct *vma)
 	if (!rdma_entry)
 		return -EINVAL;
 	entry = container_of(rdma_entry, struct pnic_mmap_entry, rdma);
-	if (!entry->writable) {
-		err = -EPERM;
-		if (vma->vm_flags & VM_WRITE)
-			goto out;
-		vm_flags_clear(vma, VM_MAYWRITE);
-	}
 	vm_flags_clear(vma, VM_MAYEXEC);
-	err = rdma_user_mmap_io(ibuctx, vma, PHYS_PFN(entry->phys), PAGE_SIZE,
-				pgprot_noncached(vma->vm_page_prot), rdma_entry);
-out:
+	if (entry == uctx->status_page)
+		err = pnic_status_mmap(uctx->status, vma);
+	else
+		err = rdma_user_mmap_io(ibuctx, vma, PHYS_PFN(entry->phys), PAGE_SIZE,
+					pgprot_noncached(vma->vm_page_prot), rdma_entry);
 	rdma_user_mmap_entry_put(rdma_entry);
 	return err;
 }

@@ -29,7 +29,6 @@ void pnic_pages_free(struct pnic_dev *dev, struct pnic_pages *pages);
 struct pnic_mmap_entry {
 	struct rdma_user_mmap_entry rdma;
 	phys_addr_t phys;
-	bool writable;
 };
 
 struct pnic_uar {
@@ -43,6 +42,7 @@ struct pnic_ucontext {
 	struct ib_ucontext ibucontext;
 	struct mutex lock;	/* protects uars and the slot bitmaps of those in it */
 	struct list_head uars;
+	struct file *status;	/* what a mapping of status_page maps */
 	struct pnic_mmap_entry *status_page;
 	struct pnic_mmap_entry *kick_page;
 };
@@ -129,6 +129,11 @@ void pnic_dealloc_ucontext(struct ib_ucontext *ibuctx);
 void pnic_disassociate_ucontext(struct ib_ucontext *ibuctx);
 int pnic_mmap(struct ib_ucontext *ibuctx, struct vm_area_struct *vma);
 void pnic_mmap_free(struct rdma_user_mmap_entry *rdma_entry);
+
+/* ---- pnic_status.c ------------------------------------------------------------------------- */
+struct file *pnic_status_create(phys_addr_t phys);
+void pnic_status_end(struct file *file);
+int pnic_status_mmap(struct file *file, struct vm_area_struct *vma);
 
 /* ---- pnic_cq.c ----------------------------------------------------------------------------- */
 int pnic_create_cq(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,

@@ -263,4 +263,15 @@ TEST_F(Verbs, OnlyItsOwnPagesCanBeMappedAndTheStatusPageOnlyRead) {
   EXPECT_EQ(map(kPage, PROT_READ | PROT_WRITE, MAP_SHARED, off_t{1} << 50), EINVAL);
 }
 
+TEST_F(Verbs, TheStatusPageReadsAsZeroesOnceItsContextIsGone) {
+  void* address = ::mmap(nullptr, kPage, PROT_READ, MAP_SHARED, context_->cmd_fd, 0);
+  ASSERT_NE(address, MAP_FAILED);
+  const auto* words = static_cast<const volatile std::uint32_t*>(address);
+  EXPECT_LE(words[0], 1U);
+  context_.reset();
+  for (std::size_t i = 0; i < kPage / sizeof(*words); ++i) ASSERT_EQ(words[i], 0U) << i;
+  EXPECT_EQ(::mprotect(address, kPage, PROT_READ | PROT_WRITE), -1);
+  ::munmap(address, kPage);
+}
+
 }  // namespace
