@@ -27,4 +27,9 @@ peermr::BarIndex lab_bar(const char* name) {
   return peermr::BarIndex{static_cast<std::uint8_t>(std::stoi(lab(name)))};
 }
 
+int time_scale() {
+  const char* value = std::getenv("LAB_TIME_SCALE");
+  return value != nullptr ? std::stoi(value) : 1;
+}
+
 }  // namespace guest_test

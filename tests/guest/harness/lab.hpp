@@ -29,5 +29,7 @@ std::string lab(const char* name);
 peermr::Bdf lab_bdf(const char* name);
 /// One that holds the number of a BAR.
 peermr::BarIndex lab_bar(const char* name);
+/// How many times as long as usual things may take on this guest's kernel: LAB_TIME_SCALE, or 1.
+int time_scale();
 
 }  // namespace guest_test

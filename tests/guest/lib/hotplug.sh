@@ -8,9 +8,9 @@ qmp() { python3 /src/tests/guest/lib/qmp.py "$@"; }
 
 present() { [[ -e /sys/bus/pci/devices/$1 ]]; }
 
-# wait_until SECONDS COMMAND...: until COMMAND succeeds.
+# wait_until SECONDS COMMAND...: until COMMAND succeeds; LAB_TIME_SCALE times as long on a kernel that is slower.
 wait_until() {
-  local tries=$(($1 * 50))
+  local tries=$(($1 * 50 * ${LAB_TIME_SCALE:-1}))
   shift
   until "$@"; do
     ((tries-- > 0)) || return 1

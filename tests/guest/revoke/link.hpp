@@ -13,13 +13,15 @@
 #include <peermr/peermr.hpp>
 #include <string>
 
+#include "harness/lab.hpp"
+
 namespace revoke_test {
 
 using Clock = std::chrono::steady_clock;
 
 /// No work request may take longer than this, whatever happens to its memory. The machine may be
 /// busy and emulated; nothing here should need a tenth of it.
-constexpr std::chrono::seconds kDeadline{10};
+inline const std::chrono::seconds kDeadline{10 * guest_test::time_scale()};
 
 template <auto Destroy>
 struct Destroyer {
