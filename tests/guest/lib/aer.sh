@@ -4,10 +4,22 @@
 # PCI Express errors, injected by the kernel's own aer_inject: root port and driver see them as if the device had
 # reported them. For devices with an AER capability below a port that has one (the memory devices). Sourced.
 
+# wake_bus BDF: keeps all functions of its bus awake. lockdep complains when the recovery of one wakes another that is VFIO's
+# (pci_bus_sem, then memory_lock), whose changes of power state take both the other way round; it does not know that a
+# function whose power its user changes is awake. Only where there is lockdep: elsewhere the wake-up is part of the test.
+wake_bus() {
+  local function
+  [[ -e /proc/lockdep_stats ]] || return 0
+  for function in "/sys/bus/pci/devices/${1%:*}":*; do
+    echo on >"$function/power/control" || return
+  done
+}
+
 # inject_error BDF nonfatal|fatal|correctable: returns once the error is under way; the kernel's recovery comes a moment
 # later and, for a fatal one, resets the link, for more than a second.
 inject_error() {
   modprobe aer_inject || return
+  wake_bus "$1" || return
   python3 - "$@" <<'END'
 import struct
 import sys
