@@ -39,6 +39,7 @@ inject_error "$LAB_MEM0" nonfatal || fail "inject"
 wait_until 10 errors_recovered 1 || fail "no recovery from an error that is not fatal"
 inject_error "$LAB_MEM0" fatal || fail "inject"
 wait_until 20 errors_recovered 2 || fail "no recovery from a fatal error"
+stop_injecting || fail "aer_inject stays"
 # A reset of the link empties the BAR registers, and without a user vfio-pci does not put them back: plugging does.
 [[ $(setpci -s "$LAB_MEM1" 18.l) == 0000000c ]] || fail "a fatal error did not reset the link"
 

@@ -77,7 +77,8 @@ void inject(Scene& scene, const char* severity) {
   const std::string bdf = scene.subject.bdf();
   run("before=$(dmesg | grep -c \"AER: device recovery\") || true; inject_error " + bdf + " " +
       severity +
-      "; over() { (($(dmesg | grep -c \"AER: device recovery\") > before)); }; wait_until 20 over");
+      "; over() { (($(dmesg | grep -c \"AER: device recovery\") > before)); }; wait_until 20 over "
+      "&& stop_injecting");
 }
 
 void suspend(Scene&) {

@@ -41,5 +41,12 @@ except OSError as problem:
 END
 }
 
+# stop_injecting: once recovery is over. Until then aer_inject stands between everybody and the configuration space of that
+# bus, and takes a lock there which lockdep forbids when a user reads (inject_lock, below pci_lock).
+stop_injecting() {
+  sleep 1 # who has begun to read through it may end
+  modprobe -r aer_inject
+}
+
 # errors_recovered N: whether the kernel's log tells of N recoveries, good ones.
 errors_recovered() { (($(dmesg | grep -c 'AER: device recovery successful') >= $1)); }
