@@ -7,10 +7,14 @@
 #include <infiniband/verbs.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <numeric>
 #include <peermr/peermr.hpp>
+#include <thread>
 #include <vector>
 
 #include "harness/lab.hpp"
@@ -46,6 +50,54 @@ class RegionInTheLab : public testing::Test {
     return {.addr = reinterpret_cast<std::uint64_t>(host_.data()) + which * kBytes,
             .length = kBytes,
             .lkey = host_mr_->lkey};
+  }
+
+  /// Writes, one at a time, while the device is reset so many times; after each there is traffic
+  /// again. What did not succeed is for `on_error`, with the generation it was posted in.
+  void write_across_resets(Region& region, int resets,
+                           const std::function<void(ibv_wc_status, Generation)>& on_error) {
+    using namespace std::chrono_literals;
+    std::atomic<bool> stop{false};
+    std::atomic<int> done{0};
+    std::thread writer([&] {
+      while (!stop) {
+        Generation posted_in;
+        {
+          const auto lease = region.lease();
+          if (!lease) {
+            std::this_thread::yield();
+            continue;
+          }
+          posted_in = lease->generation;
+          ASSERT_EQ(post_rdma(loopback_, IBV_WR_RDMA_WRITE, half(0), lease->address.value(),
+                              lease->rkey.value()),
+                    0);
+        }
+        const auto completion = poll_one(loopback_, 10000);
+        ASSERT_TRUE(completion) << "a write got stuck";
+        if (completion->status == IBV_WC_SUCCESS) {
+          ++done;
+        } else {
+          on_error(completion->status, posted_in);
+        }
+      }
+    });
+    for (int i = 0; i < resets; ++i) {
+      const auto report = device_.reset();
+      if (!report) {
+        ADD_FAILURE() << report.error().message();
+        break;
+      }
+      EXPECT_EQ(report->restored, report->regions);
+      const int before = done;
+      const auto until = std::chrono::steady_clock::now() + 10s;
+      while (done == before && std::chrono::steady_clock::now() < until) {
+        std::this_thread::sleep_for(1ms);
+      }
+      EXPECT_GT(done, before) << "no traffic after reset " << i;
+    }
+    stop = true;
+    writer.join();
   }
 
   /// Writes a pattern through the region and reads it back.

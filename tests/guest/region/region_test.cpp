@@ -10,15 +10,12 @@
 #include <peermr/peermr.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <fstream>
 #include <numeric>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "region/fixture.hpp"
@@ -70,45 +67,10 @@ TEST_F(RegionInTheLab, BufferOfMemoryThatIsOffIsBornRevoked) {
 TEST_F(RegionInTheLab, ResetUnderTrafficLosesNoWriteAndNoProcess) {
   const auto buffer = export_bytes(0, kBytes);
   auto region = must(try_make(buffer));
-  std::atomic<bool> stop{false};
-  std::atomic<int> done{0};
-  std::thread writer([&] {
-    while (!stop) {
-      Generation posted_in;
-      {
-        const auto lease = region.lease();
-        if (!lease) {
-          std::this_thread::yield();
-          continue;
-        }
-        posted_in = lease->generation;
-        ASSERT_EQ(post_rdma(loopback_, IBV_WR_RDMA_WRITE, half(0), lease->address.value(),
-                            lease->rkey.value()),
-                  0);
-      }
-      const auto completion = poll_one(loopback_, 10000);
-      ASSERT_TRUE(completion) << "a write got stuck";
-      ASSERT_EQ(completion->status, IBV_WC_SUCCESS);
-      ASSERT_EQ(region.report_completion(completion->status, posted_in),
-                CompletionVerdict::kUnrelated);
-      ++done;
-    }
-  });
   constexpr int kResets = 30;
-  for (int i = 0; i < kResets; ++i) {
-    const auto report = device_.reset();
-    ASSERT_TRUE(report) << report.error().message();
-    EXPECT_EQ(report->regions, 1u);
-    EXPECT_EQ(report->restored, 1u);
-    const int before = done;
-    const auto until = std::chrono::steady_clock::now() + 10s;
-    while (done == before && std::chrono::steady_clock::now() < until) {
-      std::this_thread::sleep_for(1ms);
-    }
-    EXPECT_GT(done, before) << "no traffic after reset " << i;
-  }
-  stop = true;
-  writer.join();
+  write_across_resets(region, kResets, [](ibv_wc_status status, Generation) {
+    ADD_FAILURE() << ibv_wc_status_str(status);
+  });
   EXPECT_EQ(region.generation(), Generation(kResets));
   EXPECT_EQ(region.key_epoch(), KeyEpoch(0));
   expect_usable(region, 4);

@@ -4,8 +4,6 @@
 // that does not know it yet.
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <chrono>
 #include <thread>
 #include <vector>
 
@@ -14,7 +12,6 @@
 namespace {
 
 using namespace region_test;
-using namespace std::chrono_literals;
 
 class Revocable : public RegionInTheLab {
  protected:
@@ -100,46 +97,11 @@ TEST_F(Revocable, PeerThatUsesEveryKeyItEverSawGetsInWithTheNewestOnly) {
 TEST_F(Revocable, WritesUnderAResetEndInSuccessOrInAnErrorThatTheRevokeExplains) {
   const auto buffer = export_bytes(0, kBytes);
   auto region = must(try_make(buffer));
-  std::atomic<bool> stop{false};
-  std::atomic<int> done{0};
-  std::thread writer([&] {
-    while (!stop) {
-      Generation posted_in;
-      {
-        const auto lease = region.lease();
-        if (!lease) {
-          std::this_thread::yield();
-          continue;
-        }
-        posted_in = lease->generation;
-        ASSERT_EQ(post_rdma(loopback_, IBV_WR_RDMA_WRITE, half(0), lease->address.value(),
-                            lease->rkey.value()),
-                  0);
-      }
-      const auto completion = poll_one(loopback_, 10000);
-      ASSERT_TRUE(completion) << "a write got stuck";
-      if (completion->status == IBV_WC_SUCCESS) {
-        ++done;
-        continue;
-      }
-      ASSERT_NE(region.report_completion(completion->status, posted_in),
-                CompletionVerdict::kUnrelated)
-          << ibv_wc_status_str(completion->status);
-      loopback_.reconnect();
-    }
+  write_across_resets(region, 20, [&](ibv_wc_status status, Generation posted_in) {
+    EXPECT_NE(region.report_completion(status, posted_in), CompletionVerdict::kUnrelated)
+        << ibv_wc_status_str(status);
+    loopback_.reconnect();
   });
-  constexpr int kResets = 20;
-  for (int i = 0; i < kResets; ++i) {
-    reset();
-    const int before = done;
-    const auto until = std::chrono::steady_clock::now() + 10s;
-    while (done == before && std::chrono::steady_clock::now() < until) {
-      std::this_thread::sleep_for(1ms);
-    }
-    EXPECT_GT(done, before) << "no traffic after reset " << i;
-  }
-  stop = true;
-  writer.join();
   ASSERT_TRUE(region.recover());
   expect_usable(region, 4);
 }
