@@ -28,8 +28,10 @@ run_ctest() {
     >"$log" 2>&1 || status=$?
   if [[ -e $xml ]]; then
     count_ctest "$label" "$xml" "$status"
-    grep -E '(Failed|\*\*\*)' "$log" | sed 's/^/  | /' || true
-    ((!status)) || printf '  whole log: %s\n' "$log"
+    if ((status)); then
+      show_failure "$log"
+      printf '  whole log: %s\n' "$log"
+    fi
   else
     tail -n 20 "$log" | sed 's/^/  | /'
     test_result FAIL "$label" "ctest did not run, status $status; whole log: $log"
