@@ -21,8 +21,8 @@ set(public_vfio vfio dma_buf exporter watch)
 # kernel/include, which every layer may use.
 set(kernel_headers vfio_cdev vfio_dmabuf peermr_export peermr_vfio peermr_bar dmabuf_watch)
 set(public_verbs verbs)
-set(public_region region lease monitor)
-set(public_capi peermr)
+set(public_region events lease monitor region)
+set(public_capi peermr peermr_watch)
 
 set(failed FALSE)
 foreach(layer base pci vfio verbs region capi)

@@ -24,8 +24,8 @@ extern "C" {
 struct ibv_pd;
 struct peermr_device;
 struct peermr_dma_buf;
+struct peermr_monitor; /* peermr/peermr_watch.h */
 struct peermr_region;
-struct peermr_watch;
 
 /*
  * The calling thread's last failure as text, "" when there was none. Valid until
@@ -141,30 +141,6 @@ PEERMR_PUBLIC int peermr_device_rearm(struct peermr_device *device,
 /* For good; `zap` takes mappings away that are -EBUSY without it. */
 PEERMR_PUBLIC int peermr_device_make_private(struct peermr_device *device, int zap);
 
-/* ---- Watches -------------------------------------------------------------- */
-
-/*
- * Counts the invalidates of a dma-buf for the PCI device `importer`.
- *   -ENOENT  the module dmabuf_watch is not loaded
- *   -EAGAIN  the buffer's exporter lets nobody attach now
- */
-PEERMR_PUBLIC int peermr_watch_create(const struct peermr_dma_buf *buffer, const char *importer,
-				      struct peermr_watch **watch);
-/* Borrowed; readable once there is something to read. */
-PEERMR_PUBLIC int peermr_watch_fd(const struct peermr_watch *watch);
-
-struct peermr_watch_event {
-	uint64_t invalidates; /* since the last read */
-	uint64_t total;
-	uint64_t first_ns; /* CLOCK_MONOTONIC */
-	uint64_t last_ns;
-};
-
-/* Does not block: -EAGAIN, without an error text, when there was no invalidate. */
-PEERMR_PUBLIC int peermr_watch_read(const struct peermr_watch *watch,
-				    struct peermr_watch_event *event);
-PEERMR_PUBLIC void peermr_watch_close(struct peermr_watch *watch);
-
 /* ---- Regions -------------------------------------------------------------- */
 
 enum peermr_state {
@@ -195,6 +171,7 @@ struct peermr_region_options {
 	int32_t access; /* IBV_ACCESS_*; 0: local write, remote read and write */
 	int32_t on_revoke; /* enum peermr_revoke_policy */
 	int32_t keys; /* enum peermr_key_policy */
+	const struct peermr_monitor *monitor; /* tells what others do; may be null */
 };
 
 /* options.address counts; without it the address is the offset. */

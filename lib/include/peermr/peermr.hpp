@@ -6,6 +6,7 @@
 #include "peermr/bdf.hpp"
 #include "peermr/dma_buf.hpp"
 #include "peermr/error.hpp"
+#include "peermr/events.hpp"
 #include "peermr/exporter.hpp"
 #include "peermr/lease.hpp"
 #include "peermr/log.hpp"

@@ -21,6 +21,7 @@
 
 namespace peermr {
 
+class EventQueue;
 class Monitor;
 
 ///   Live --invalidate--> Revoked --restored--> Restoring --> Live (generation + 1)
@@ -76,6 +77,10 @@ struct RegionOptions {
   /// device, or by the monitor's. It may call the const functions of the region and must not block, throw or call
   /// others.
   std::function<void(const RegionEvent&)> on_event = {};
+  /// Borrowed for create(): gets the same events, for a thread that waits for descriptors. Null:
+  /// none.
+  EventQueue* events = nullptr;
+  std::uint64_t cookie = 0;  ///< by which its reader knows the region
   /// Borrowed for create(): tells the region what others do to its memory. Null: nobody does.
   const Monitor* monitor = nullptr;
   SystemPaths paths = {};  ///< where the importer's class and the path prediction come from

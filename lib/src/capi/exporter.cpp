@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include <cerrno>
-#include <chrono>
 
 #include "capi/handles.hpp"
 
@@ -21,10 +20,6 @@ int to_c(peermr::vfio::BufferState state) noexcept {
       break;
   }
   return PEERMR_BUFFER_DEAD;
-}
-
-std::uint64_t to_ns(std::chrono::steady_clock::time_point time) noexcept {
-  return static_cast<std::uint64_t>(std::chrono::nanoseconds(time.time_since_epoch()).count());
 }
 
 }  // namespace
@@ -69,33 +64,6 @@ int peermr_device_rearm(peermr_device* device, const peermr_dma_buf* buffer, uin
 int peermr_device_make_private(peermr_device* device, int zap) {
   return status_of(device->device.make_private(zap != 0 ? peermr::vfio::PrivateMappings::kZap
                                                         : peermr::vfio::PrivateMappings::kRefuse));
-}
-
-int peermr_watch_create(const peermr_dma_buf* buffer, const char* importer, peermr_watch** watch) {
-  auto created = peermr::Bdf::parse(importer).and_then(
-      [buffer](peermr::Bdf bdf) { return peermr::Watch::create(buffer->buffer, bdf); });
-  if (!created) return fail(created.error());
-  *watch = new peermr_watch{*std::move(created)};
-  return 0;
-}
-
-int peermr_watch_fd(const peermr_watch* watch) {
-  return watch->watch.fd();
-}
-
-int peermr_watch_read(const peermr_watch* watch, peermr_watch_event* event) {
-  const auto got = watch->watch.read();
-  if (!got) return fail(got.error());
-  if (!*got) return -EAGAIN;
-  *event = {.invalidates = (*got)->invalidates,
-            .total = (*got)->total,
-            .first_ns = to_ns((*got)->first),
-            .last_ns = to_ns((*got)->last)};
-  return 0;
-}
-
-void peermr_watch_close(peermr_watch* watch) {
-  delete watch;
 }
 
 }  // extern "C"

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "peermr/monitor.hpp"
 #include "peermr/peermr.h"
 #include "peermr/region.hpp"
 #include "peermr/vfio.hpp"
@@ -20,6 +21,10 @@ struct peermr_dma_buf {
 
 struct peermr_watch {
   peermr::Watch watch;
+};
+
+struct peermr_monitor {
+  peermr::Monitor monitor;
 };
 
 struct peermr_region {

@@ -66,6 +66,7 @@ peermr::Result<peermr::RegionOptions> to_cpp(const peermr_region_options& option
   if (options.access != 0) result.access = options.access;
   result.on_revoke = *on_revoke;
   if (options.keys == PEERMR_KEYS_FRESH) result.keys = peermr::KeyPolicy::kFresh;
+  if (options.monitor != nullptr) result.monitor = &options.monitor->monitor;
   return result;
 }
 

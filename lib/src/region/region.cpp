@@ -9,6 +9,7 @@
 #include "base/checked.hpp"
 #include "base/log.hpp"
 #include "peermr/monitor.hpp"
+#include "region/event_queue.hpp"
 #include "region/monitor_core.hpp"
 #include "region/region_core.hpp"
 #include "region/registrar.hpp"
@@ -77,7 +78,10 @@ Result<Region> Region::create(ibv_pd* pd, const DmaBuf& buffer, const RegionOpti
                               .on_revoke = options.on_revoke,
                               .keys = options.keys,
                               .back_off = options.back_off,
-                              .on_event = options.on_event};
+                              .on_event = options.events == nullptr
+                                              ? options.on_event
+                                              : options.events->core()->listener(
+                                                    options.cookie, options.on_event)};
   detail::Subscribe subscribe;
   if (options.monitor != nullptr && registrar->importer().bdf) {
     subscribe = [&buffer, &options, importer = *registrar->importer().bdf](

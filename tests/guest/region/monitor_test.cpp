@@ -148,6 +148,28 @@ TEST_F(Monitored, RegionsLiveOnACallersLoopToo) {
   expect_usable(region, 7);
 }
 
+TEST_F(Monitored, WhatHappensComesThroughADescriptorToo) {
+  EventQueue queue = must(EventQueue::create());
+  int called = 0;
+  auto region = must(try_make(export_bytes(0, kBytes),
+                              {.on_event = [&called](const RegionEvent&) { ++called; },
+                               .events = &queue,
+                               .cookie = 42}));
+  EXPECT_EQ(queue.read()->changes, 1u) << "live";
+  ASSERT_TRUE(device_.reset());
+  pollfd waits{.fd = queue.fd(), .events = POLLIN, .revents = 0};
+  ASSERT_EQ(::poll(&waits, 1, 0), 1);
+  const auto event = queue.read();
+  ASSERT_TRUE(event);
+  EXPECT_EQ(event->cookie, 42u);
+  EXPECT_EQ(event->state, RegionState::kLive);
+  EXPECT_EQ(event->generation, Generation(1));
+  EXPECT_EQ(event->changes, 3u) << "revoked, restoring, live";
+  EXPECT_EQ(called, 4);
+  ASSERT_TRUE(region.close());
+  EXPECT_EQ(queue.read()->state, RegionState::kDead);
+}
+
 TEST_F(Monitored, RegionOutlivesItsMonitorAndIsToldNoMore) {
   auto region = [&] {
     Monitor brief = must(Monitor::create());

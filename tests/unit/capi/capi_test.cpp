@@ -4,11 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <memory>
 #include <thread>
 #include <vector>
 
 #include "capi/handles.hpp"
+#include "peermr/peermr_watch.h"
 #include "region/fake_registrar.hpp"
 #include "region/region_core.hpp"
 #include "vfio/device_impl.hpp"
@@ -196,8 +198,33 @@ TEST(CapiErrors, WatchNeedsAnAddressAndTheModule) {
   EXPECT_EQ(watch, nullptr);
 }
 
+TEST(CapiMonitor, IsTheCallersLoopsOrAThreads) {
+  peermr_monitor* monitor = nullptr;
+  ASSERT_EQ(peermr_monitor_create(0, &monitor), 0);
+  EXPECT_GE(peermr_monitor_fd(monitor), 0);
+  EXPECT_EQ(peermr_monitor_process(monitor), 0);
+  peermr_monitor_close(monitor);
+  ASSERT_EQ(peermr_monitor_create(1, &monitor), 0);
+  EXPECT_EQ(peermr_monitor_process(monitor), -EPERM);
+  EXPECT_THAT(peermr_last_error(), HasSubstr("own thread"));
+  peermr_monitor_close(monitor);
+}
+
+// A program that was built before there were monitors says how much of the struct it knows.
+TEST(CapiMonitor, IsNoPartOfAnOlderProgramsOptions) {
+  peermr_dma_buf buffer{DmaBuf(std::make_shared<detail::DmaBufState>())};
+  peermr_region_options options{};
+  options.size = offsetof(peermr_region_options, monitor);
+  options.offset = 4096;
+  options.monitor = reinterpret_cast<const peermr_monitor*>(&buffer);
+  peermr_region* region = nullptr;
+  EXPECT_EQ(peermr_region_register(nullptr, &buffer, &options, &region), -EINVAL);
+  EXPECT_THAT(peermr_last_error(), HasSubstr("not within the buffer"));
+}
+
 TEST(CapiErrors, ClosingNothingSucceeds) {
   peermr_watch_close(nullptr);
+  peermr_monitor_close(nullptr);
   EXPECT_EQ(peermr_region_close(nullptr), 0);
   EXPECT_EQ(peermr_device_close(nullptr), 0);
   peermr_dma_buf_close(nullptr);

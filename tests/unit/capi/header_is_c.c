@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "peermr/peermr.h"
+#include "peermr/peermr_watch.h"
 
 /* Compiled as C: the header must be. Called by capi_test.cpp. */
 int open_from_c(const char *bdf)

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "peermr/peermr_watch.h"
+
+#include <cerrno>
+#include <chrono>
+
+#include "capi/handles.hpp"
+
+using peermr::capi::fail;
+using peermr::capi::status_of;
+
+namespace {
+
+std::uint64_t to_ns(std::chrono::steady_clock::time_point time) noexcept {
+  return static_cast<std::uint64_t>(std::chrono::nanoseconds(time.time_since_epoch()).count());
+}
+
+}  // namespace
+
+extern "C" {
+
+int peermr_watch_create(const peermr_dma_buf* buffer, const char* importer, peermr_watch** watch) {
+  auto created = peermr::Bdf::parse(importer).and_then(
+      [buffer](peermr::Bdf bdf) { return peermr::Watch::create(buffer->buffer, bdf); });
+  if (!created) return fail(created.error());
+  *watch = new peermr_watch{*std::move(created)};
+  return 0;
+}
+
+int peermr_watch_fd(const peermr_watch* watch) {
+  return watch->watch.fd();
+}
+
+int peermr_watch_read(const peermr_watch* watch, peermr_watch_event* event) {
+  const auto got = watch->watch.read();
+  if (!got) return fail(got.error());
+  if (!*got) return -EAGAIN;
+  *event = {.invalidates = (*got)->invalidates,
+            .total = (*got)->total,
+            .first_ns = to_ns((*got)->first),
+            .last_ns = to_ns((*got)->last)};
+  return 0;
+}
+
+void peermr_watch_close(peermr_watch* watch) {
+  delete watch;
+}
+
+int peermr_monitor_create(int own_thread, peermr_monitor** monitor) {
+  auto created = peermr::Monitor::create({.own_thread = own_thread != 0});
+  if (!created) return fail(created.error());
+  *monitor = new peermr_monitor{*std::move(created)};
+  return 0;
+}
+
+int peermr_monitor_fd(const peermr_monitor* monitor) {
+  return monitor->monitor.fd();
+}
+
+int peermr_monitor_process(peermr_monitor* monitor) {
+  return status_of(monitor->monitor.process());
+}
+
+void peermr_monitor_close(peermr_monitor* monitor) {
+  delete monitor;
+}
+
+}  // extern "C"
