@@ -7,11 +7,8 @@
 #include "region/region_core.hpp"
 
 namespace peermr::detail {
-namespace {
 
 using Clock = std::chrono::steady_clock;
-
-}  // namespace
 
 std::uint64_t RegionCore::count_invalidates() const {
   if (!source_) return 0;

@@ -112,8 +112,7 @@ Check check_iommufd(const Machine& machine) {
   }
   const std::string without =
       "devices are opened by group, address spaces are VFIO type1's, which maps device memory from "
-      "a "
-      "mapping of a BAR or buffer and hears of no revoke; delegated buffers have no use";
+      "a mapping of a BAR or buffer and hears of no revoke; delegated buffers have no use";
   const std::string value = config_value(read_config(machine), "CONFIG_IOMMUFD");
   if (value == "n") {
     return {Level::kWarn, node, "the kernel has no iommufd: " + without,
