@@ -7,7 +7,7 @@
  *
  * - faultable: pnic_mr_map_work() maps again, if the exporter lets it: when an access has raised a
  *   fault, and when the exporter calls while nothing is mapped, by which it says that a new mapping
- *   may work.
+ *   may work, or (peermr's) that none ever will.
  * - revocable: pinned, and dead after the first invalidate, as irdma's are.
  */
 
@@ -123,6 +123,24 @@ err_unmap:
 
 #define PNIC_MR_MAP_TRIES	2
 
+/*
+ * Maps an invalid MR's memory, or finds out that this will never be possible again: then whoever
+ * uses the key is told so instead of being asked to wait.
+ */
+static int pnic_mr_map_or_revoke(struct pnic_mr *mr)
+{
+	int err;
+
+	if (mr->valid || mr->closing || mr->dead)
+		return 0;
+	err = pnic_mr_validate(mr);
+	if (err != -ENODEV || !pnic_buffer_is_dead(to_ib_umem_dmabuf(mr->umem)->attach->dmabuf))
+		return err;
+	mr->dead = true;
+	pnic_mr_fence(mr, PNIC_INVALIDATE_REVOKE);
+	return 0;
+}
+
 /* Tries to make the MR valid again; a restored buffer may refuse for a moment yet. */
 static int pnic_mr_map_again(struct pnic_mr *mr)
 {
@@ -131,7 +149,7 @@ static int pnic_mr_map_again(struct pnic_mr *mr)
 
 	for (;;) {
 		dma_resv_lock(pnic_mr_resv(mr), NULL);
-		err = mr->valid || mr->closing ? 0 : pnic_mr_validate(mr);
+		err = pnic_mr_map_or_revoke(mr);
 		dma_resv_unlock(pnic_mr_resv(mr));
 		if (!err || pnic_is_dead(mr->dev) || ++tries == PNIC_MR_MAP_TRIES)
 			return err;
@@ -140,7 +158,7 @@ static int pnic_mr_map_again(struct pnic_mr *mr)
 }
 
 /*
- * The exporters of today say ENODEV for memory that is away for a while and for memory that is gone
+ * Mainline's exporters say ENODEV for memory that is away for a while and for memory that is gone
  * for good, so the MR isn't revoked when mapping fails: the device's and the requester's own limits
  * end what waits for it. The device raises no second fault before FAULT_DONE, so the pause between
  * the tries also keeps a peer that insists from keeping us busy.
@@ -189,24 +207,6 @@ static void pnic_mr_revoke(void *priv)
 		return;
 	mr->valid = false;
 	pnic_mr_fence(mr, PNIC_INVALIDATE_REVOKE);
-}
-
-/*
- * The exporter refuses to map private memory in any case; asking tells the user why. What becomes
- * private meanwhile is refused without an explanation.
- */
-static int pnic_ask_exporter(struct pnic_dev *dev, int fd)
-{
-	struct dma_buf *dmabuf = dma_buf_get(fd);
-	int err;
-
-	if (IS_ERR(dmabuf))
-		return PTR_ERR(dmabuf);
-	dma_resv_lock(dmabuf->resv, NULL);
-	err = pnic_check_private(dev, dmabuf);
-	dma_resv_unlock(dmabuf->resv);
-	dma_buf_put(dmabuf);
-	return err;
 }
 
 /* Attaches and maps: what can never work fails here. On success dma_resv is held. */
@@ -261,8 +261,6 @@ struct ib_mr *pnic_reg_user_mr_dmabuf(struct ib_pd *ibpd, u64 offset, u64 length
 	if (dmah)
 		return ERR_PTR(-EOPNOTSUPP);
 	err = pnic_mr_check(dev, length, iova, access);
-	if (!err)
-		err = pnic_ask_exporter(dev, fd);
 	if (err)
 		return ERR_PTR(err);
 	mr = kzalloc_obj(*mr);
@@ -278,6 +276,8 @@ struct ib_mr *pnic_reg_user_mr_dmabuf(struct ib_pd *ibpd, u64 offset, u64 length
 	umem_dmabuf = pnic_import_and_lock(dev, mr->faultable, offset, length, fd, access);
 	if (IS_ERR(umem_dmabuf)) {
 		err = PTR_ERR(umem_dmabuf);
+		if (err == -EPERM)
+			pnic_explain_refusal(dev, fd);
 		goto err_free;
 	}
 	mr->umem = &umem_dmabuf->umem;

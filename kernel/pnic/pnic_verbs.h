@@ -84,6 +84,7 @@ struct pnic_mr {
 	bool faulted;		/* the device waits for an answer; from the event to map_work */
 	bool valid;		/* mapped, and the device may access it; protected by dma_resv */
 	bool closing;		/* to be mapped no more; protected by dma_resv */
+	bool dead;		/* the exporter will never let it be mapped; protected by dma_resv */
 };
 
 static inline struct pnic_ucontext *to_pnic_ucontext(struct ib_ucontext *ibucontext)
@@ -154,8 +155,9 @@ struct ib_mr *pnic_reg_user_mr(struct ib_pd *ibpd, u64 start, u64 length, u64 io
 			       struct ib_dmah *dmah, struct ib_udata *udata);
 int pnic_dereg_mr(struct ib_mr *ibmr, struct ib_udata *udata);
 
-/* ---- pnic_private.c ------------------------------------------------------------------------ */
-int pnic_check_private(struct pnic_dev *dev, struct dma_buf *dmabuf);
+/* ---- pnic_exporter.c ----------------------------------------------------------------------- */
+void pnic_explain_refusal(struct pnic_dev *dev, int fd);
+bool pnic_buffer_is_dead(struct dma_buf *dmabuf);
 
 /* ---- pnic_dmabuf.c ------------------------------------------------------------------------- */
 struct ib_mr *pnic_reg_user_mr_dmabuf(struct ib_pd *ibpd, u64 offset, u64 length, u64 iova, int fd,
