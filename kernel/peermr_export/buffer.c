@@ -233,10 +233,9 @@ static int peermr_exporter_add(struct peermr_exporter *exporter,
 	return err;
 }
 
-int peermr_exporter_export(struct peermr_exporter *exporter, u32 bar, u32 flags,
-			   u32 open_flags,
-			   const struct peermr_export_range *ranges,
-			   u32 nr_ranges)
+int peermr_buffer_export(struct peermr_exporter *exporter, u32 bar, u32 flags,
+			 u32 open_flags,
+			 const struct peermr_export_range *ranges, u32 nr_ranges)
 {
 	DEFINE_DMA_BUF_EXPORT_INFO(info);
 	struct peermr_buffer *buffer;
@@ -273,4 +272,3 @@ int peermr_exporter_export(struct peermr_exporter *exporter, u32 bar, u32 flags,
 		dma_buf_put(dmabuf);
 	return ret;
 }
-EXPORT_SYMBOL_GPL(peermr_exporter_export);

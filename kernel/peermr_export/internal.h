@@ -160,6 +160,11 @@ void peermr_exporter_unref(struct peermr_exporter *exporter);
 /* The buffer behind @dmabuf, or NULL if it is another exporter's. */
 struct peermr_buffer *peermr_buffer_of(struct dma_buf *dmabuf);
 enum peermr_export_state peermr_buffer_state(const struct peermr_buffer *buffer);
+/* Makes a buffer of ranges that are copied. Returns a descriptor. */
+int peermr_buffer_export(struct peermr_exporter *exporter, u32 bar, u32 flags,
+			 u32 open_flags,
+			 const struct peermr_export_range *ranges,
+			 u32 nr_ranges);
 
 /* revoke.c */
 /* Sets bits of the state; importers are told, and mmaps zapped. */

@@ -32,30 +32,49 @@ static int peermr_copy_out(void __user *to, const void *from, size_t size)
 									0;
 }
 
+/* Most buffers have one range; those of few need no allocation here. */
+#define PEERMR_FEW_RANGES 4
+
+int peermr_exporter_create_buffer(struct peermr_exporter *exporter,
+				  const struct peermr_export_create *create)
+{
+	struct peermr_export_range few[PEERMR_FEW_RANGES];
+	struct peermr_export_range *ranges = few;
+	const void __user *from = u64_to_user_ptr(create->ranges);
+	int ret;
+
+	if (create->reserved || !create->nr_ranges)
+		return -EINVAL;
+	if (create->nr_ranges > PEERMR_EXPORT_MAX_RANGES)
+		return -E2BIG;
+	if (create->nr_ranges <= PEERMR_FEW_RANGES) {
+		if (copy_from_user(few, from,
+				   create->nr_ranges * sizeof(*ranges)))
+			return -EFAULT;
+	} else {
+		ranges = vmemdup_array_user(from, create->nr_ranges,
+					    sizeof(*ranges));
+		if (IS_ERR(ranges))
+			return PTR_ERR(ranges);
+	}
+	ret = peermr_buffer_export(exporter, create->bar, create->flags,
+				   create->open_flags, ranges,
+				   create->nr_ranges);
+	if (ranges != few)
+		kvfree(ranges);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(peermr_exporter_create_buffer);
+
 int peermr_exporter_ioc_create(struct peermr_exporter *exporter,
 			       void __user *arg, size_t argsz)
 {
 	struct peermr_export_create create;
-	struct peermr_export_range *ranges;
-	int ret;
+	int err;
 
-	ret = peermr_export_copy_in(&create, sizeof(create), sizeof(create),
+	err = peermr_export_copy_in(&create, sizeof(create), sizeof(create),
 				    arg, argsz);
-	if (ret)
-		return ret;
-	if (create.reserved || !create.nr_ranges)
-		return -EINVAL;
-	if (create.nr_ranges > PEERMR_EXPORT_MAX_RANGES)
-		return -E2BIG;
-	ranges = vmemdup_array_user(u64_to_user_ptr(create.ranges),
-				    create.nr_ranges, sizeof(*ranges));
-	if (IS_ERR(ranges))
-		return PTR_ERR(ranges);
-	ret = peermr_exporter_export(exporter, create.bar, create.flags,
-				     create.open_flags, ranges,
-				     create.nr_ranges);
-	kvfree(ranges);
-	return ret;
+	return err ?: peermr_exporter_create_buffer(exporter, &create);
 }
 EXPORT_SYMBOL_GPL(peermr_exporter_ioc_create);
 

@@ -115,16 +115,14 @@ int peermr_exporter_ioc_info(struct peermr_exporter *exporter,
 			     void __user *arg, size_t argsz);
 
 /**
- * peermr_exporter_export() - make a buffer
- * @ranges: copied
+ * peermr_exporter_create_buffer() - make a buffer
+ * @create: copied from the user; its ranges are in user memory still
  *
  * As peermr_exporter_ioc_create(), for callers with a format of their own.
  * Returns a descriptor.
  */
-int peermr_exporter_export(struct peermr_exporter *exporter, u32 bar, u32 flags,
-			   u32 open_flags,
-			   const struct peermr_export_range *ranges,
-			   u32 nr_ranges);
+int peermr_exporter_create_buffer(struct peermr_exporter *exporter,
+				  const struct peermr_export_create *create);
 
 /**
  * peermr_exporter_set_private() - PEERMR_WHY_PRIVATE, until closed

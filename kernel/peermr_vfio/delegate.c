@@ -84,5 +84,5 @@ int peermr_vfio_export(struct peermr_vfio *pv, void __user *arg, size_t argsz)
 		return err;
 	if (create.flags & PEERMR_EXPORT_DELEGATE)
 		return peermr_vfio_delegate(pv, &create);
-	return peermr_exporter_ioc_create(pv->exporter, arg, argsz);
+	return peermr_exporter_create_buffer(pv->exporter, &create);
 }

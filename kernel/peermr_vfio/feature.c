@@ -3,7 +3,6 @@
  * VFIO_DEVICE_FEATURE: mainline's feature 11 by our exporter, and our own.
  */
 
-#include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include <peermr/peermr_vfio.h>
@@ -19,7 +18,7 @@ static int peermr_vfio_feature_dma_buf(struct peermr_vfio *pv, u32 flags,
 				       size_t argsz)
 {
 	struct vfio_device_feature_dma_buf request;
-	struct peermr_export_range *ranges;
+	struct peermr_export_create create = {};
 	int ret;
 
 	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_GET,
@@ -32,17 +31,11 @@ static int peermr_vfio_feature_dma_buf(struct peermr_vfio *pv, u32 flags,
 		return -EINVAL;
 	if (request.region_index >= VFIO_PCI_ROM_REGION_INDEX)
 		return -ENODEV;
-	if (request.nr_ranges > PEERMR_EXPORT_MAX_RANGES)
-		return -E2BIG;
-	ranges = vmemdup_array_user(arg->dma_ranges, request.nr_ranges,
-				    sizeof(*ranges));
-	if (IS_ERR(ranges))
-		return PTR_ERR(ranges);
-	ret = peermr_exporter_export(pv->exporter, request.region_index, 0,
-				     request.open_flags, ranges,
-				     request.nr_ranges);
-	kvfree(ranges);
-	return ret;
+	create.bar = request.region_index;
+	create.open_flags = request.open_flags;
+	create.nr_ranges = request.nr_ranges;
+	create.ranges = (uintptr_t)arg->dma_ranges;
+	return peermr_exporter_create_buffer(pv->exporter, &create);
 }
 
 static int peermr_vfio_feature_export(struct peermr_vfio *pv, u32 flags,
