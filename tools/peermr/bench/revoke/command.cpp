@@ -64,7 +64,7 @@ void add_revoke_command(CLI::App& bench, int& status) {
       ->capture_default_str();
   revoke
       ->add_option("-r,--repeat", options->repeats,
-                   "times to go through all phases in a round; of each phase the median counts")
+                   "times to go through all phases in a round; of each phase the fastest counts")
       ->check(CLI::Range(1u, 1000u))
       ->capture_default_str();
   revoke->add_flag("--allow-non-prefetchable", options->allow_registers,

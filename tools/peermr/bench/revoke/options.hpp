@@ -16,7 +16,7 @@ struct RevokeOptions {
   std::vector<std::uint32_t> buffers;  ///< so many at once, for each row
   std::string against;                 ///< VFIO driver to compare with; empty: none
   unsigned pairs = 30;                 ///< rounds; with `against` on both drivers
-  unsigned repeats = 7;                ///< of a round; the median of each phase counts
+  unsigned repeats = 7;                ///< of a round; the fastest of each phase counts
   bool allow_registers = false;
   std::string label;
   std::string json_path;
