@@ -91,6 +91,6 @@ grep -q 'OK   /dev/dmabuf_watch' out || fail "doctor does not know of the watch"
 expect 0 "$LAB_NVME: .*exporter peermr_vfio: revoke for good, manual" doctor --probe "$LAB_NVME"
 if [[ ! -e /dev/iommu ]]; then
   grep -q 'WARN /dev/iommu: ' out || fail "doctor does not miss iommufd"
-  tr -s ' \n' ' ' <out | grep -q "; iommufd was not tried: open /dev/iommu: No such file" || fail "the probe tried iommufd"
+  tr -s ' \n' ' ' <out | grep -q "; iommufd did not map its delegated buffers: open /dev/iommu: No such file" || fail "the probe tried iommufd"
 fi
 bind "$LAB_NVME" vfio-pci || fail "back to vfio-pci"

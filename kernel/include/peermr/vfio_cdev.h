@@ -62,4 +62,29 @@ struct peermr_ioas_alloc {
 };
 #define PEERMR_IOMMU_IOAS_ALLOC _IO(';', 0x81)
 
+#define PEERMR_IOAS_MAP_FIXED_IOVA (1u << 0)
+#define PEERMR_IOAS_MAP_WRITEABLE (1u << 1)
+#define PEERMR_IOAS_MAP_READABLE (1u << 2)
+
+/**
+ * struct peermr_ioas_map_file - map a part of a file into an address space
+ * @size: sizeof(struct peermr_ioas_map_file)
+ * @flags: PEERMR_IOAS_MAP_*
+ * @ioas_id: the address space
+ * @fd: a memfd, or a dma-buf of mainline's VFIO exporter with one range
+ * @start: first byte of the part
+ * @length: of the part
+ * @iova: in: where to, with FIXED_IOVA; out: where it is
+ */
+struct peermr_ioas_map_file {
+	__u32 size;
+	__u32 flags;
+	__u32 ioas_id;
+	__s32 fd;
+	__aligned_u64 start;
+	__aligned_u64 length;
+	__aligned_u64 iova;
+};
+#define PEERMR_IOMMU_IOAS_MAP_FILE _IO(';', 0x8f)
+
 #endif

@@ -12,21 +12,13 @@
 #include <optional>
 
 #include "peermr/vfio_cdev.h"
+#include "vfio/iommufd.hpp"
 #include "vfio/vf_token.hpp"
 
 namespace peermr::vfio {
 namespace {
 
 constexpr std::string_view kOpen = "open VFIO device";
-
-Result<UniqueFd> open_iommufd(const SystemPaths& paths) {
-  const std::string path = paths.dev + "/iommu";
-  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
-  if (fd) return fd;
-  const int cause = errno;
-  return errno_error(cause, "open", path,
-                     cause == ENOENT ? "load the module: modprobe iommufd" : "");
-}
 
 Error bind_error(int cause, const std::string& name, bool token) {
   std::string remedy;
@@ -58,14 +50,11 @@ Result<void> bind_iommufd(const CdevDevice& opened, const std::string& name,
 }
 
 Result<void> attach_space(const CdevDevice& opened, const std::string& name) {
-  peermr_ioas_alloc space{};
-  space.size = sizeof(space);
-  if (::ioctl(opened.iommufd.get(), PEERMR_IOMMU_IOAS_ALLOC, &space) != 0) {
-    return errno_error(errno, "make an address space for", name);
-  }
+  const auto space = make_address_space(opened.iommufd, name);
+  if (!space) return space.error();
   peermr_vfio_attach request{};
   request.argsz = sizeof(request);
-  request.pt_id = space.out_ioas_id;
+  request.pt_id = *space;
   if (::ioctl(opened.device.get(), PEERMR_VFIO_ATTACH_IOMMUFD_PT, &request) != 0) {
     return errno_error(errno, "attach to its address space", name);
   }

@@ -15,9 +15,7 @@ using pnic_test::require;
 
 namespace {
 
-// As in Linux 7.2's <linux/iommufd.h>; older headers lack the last of them.
-constexpr std::uint32_t kFixedIova = 1, kWritable = 2, kReadable = 4;
-
+// As in Linux 7.2's <linux/iommufd.h>.
 struct IoasMap {
   std::uint32_t size, flags, ioas_id, reserved;
   std::uint64_t user_va, length, iova;
@@ -26,16 +24,11 @@ struct IoasUnmap {
   std::uint32_t size, ioas_id;
   std::uint64_t iova, length;
 };
-struct IoasMapFile {
-  std::uint32_t size, flags, ioas_id;
-  std::int32_t fd;
-  std::uint64_t start, length, iova;
-};
-constexpr unsigned long kIoasMap = _IO(';', 0x85), kIoasUnmap = _IO(';', 0x86),
-                        kIoasMapFile = _IO(';', 0x8f);
+constexpr unsigned long kIoasMap = _IO(';', 0x85), kIoasUnmap = _IO(';', 0x86);
 
 std::uint32_t map_flags(bool writable) {
-  return kFixedIova | kReadable | (writable ? kWritable : 0);
+  return PEERMR_IOAS_MAP_FIXED_IOVA | PEERMR_IOAS_MAP_READABLE |
+         (writable ? PEERMR_IOAS_MAP_WRITEABLE : 0);
 }
 
 }  // namespace
@@ -50,8 +43,8 @@ Iommufd::Iommufd() : fd_(::open("/dev/iommu", O_RDWR | O_CLOEXEC)) {
 
 int Iommufd::map_file(int file, std::uint64_t iova, std::uint64_t bytes, std::uint64_t start,
                       bool writable) const {
-  IoasMapFile map{sizeof(map), map_flags(writable), space_, file, start, bytes, iova};
-  return ::ioctl(fd_.get(), kIoasMapFile, &map) < 0 ? -errno : 0;
+  peermr_ioas_map_file map{sizeof(map), map_flags(writable), space_, file, start, bytes, iova};
+  return ::ioctl(fd_.get(), PEERMR_IOMMU_IOAS_MAP_FILE, &map) < 0 ? -errno : 0;
 }
 
 int Iommufd::map(const volatile void* address, std::uint64_t iova, std::uint64_t bytes,

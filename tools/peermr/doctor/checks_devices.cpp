@@ -232,7 +232,7 @@ Check probe_device(const Bdf& bdf) {
   const auto& features = device->exporter_features();
   if (features.kind != vfio::ExporterKind::kNone) {
     const std::string iommufd = features.delegate
-                                    ? "; " + try_iommufd(*device, system_paths().dev + "/iommu")
+                                    ? "; " + try_iommufd(*device)
                                     : std::string();
     return {Level::kOk, name,
             fmt::format("kernel and driver export its memory as dma-bufs: exporter {}: {}{}",

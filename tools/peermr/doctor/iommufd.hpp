@@ -10,6 +10,6 @@ namespace peermr::tool {
 /// Exports a page of the device's memory through the kernel's own exporter and has iommufd map it,
 /// into an address space that no device uses. What came of it, as a clause: "iommufd maps its
 /// delegated buffers".
-[[nodiscard]] std::string try_iommufd(const vfio::Device& device, const std::string& node);
+[[nodiscard]] std::string try_iommufd(const vfio::Device& device);
 
 }  // namespace peermr::tool
