@@ -21,7 +21,7 @@ set(public_vfio vfio dma_buf exporter watch)
 # kernel/include, which every layer may use.
 set(kernel_headers vfio_cdev vfio_dmabuf peermr_export peermr_vfio peermr_bar dmabuf_watch)
 set(public_verbs verbs)
-set(public_region events lease monitor region)
+set(public_region events lease monitor region region_cache)
 set(public_capi peermr peermr_watch)
 
 set(failed FALSE)

@@ -1,16 +1,35 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "peermr/export.hpp"
 #include "peermr/result.hpp"
+#include "peermr/vfio.hpp"
 
 namespace peermr {
 
 namespace detail {
 class MonitorCore;
 }
+
+/// What Monitor::watch() returns: events are acted on until it is destroyed. Destroying it waits for
+/// a handler that is being called, unless that is who does it. May outlive monitor and device.
+/// Moves.
+class PEERMR_API DeviceWatch {
+ public:
+  DeviceWatch(DeviceWatch&&) noexcept;
+  DeviceWatch& operator=(DeviceWatch&&) noexcept;
+  ~DeviceWatch();
+
+ private:
+  friend class Monitor;
+  class Impl;
+  explicit DeviceWatch(std::unique_ptr<Impl> impl) noexcept;
+
+  std::unique_ptr<Impl> impl_;
+};
 
 struct MonitorOptions {
   /// The library's own thread does the work. False: the caller's event loop, see Monitor::fd().
@@ -35,6 +54,17 @@ class PEERMR_API Monitor {
   Monitor(Monitor&&) noexcept;
   Monitor& operator=(Monitor&&) noexcept;
   ~Monitor();
+
+  /// Acts on what the kernel tells the owner of `device` (vfio::DeviceEvent), and passes it on: the
+  /// keys of all regions on the device's memory are taken away, then `handler` is called, in the
+  /// thread that works for the monitor. After an error the owner resets the device, which brings
+  /// the regions back; after a request it closes it. The handler may do either, and may destroy the
+  /// watch; it must not throw.
+  ///
+  /// Watches each event that the device can have. Errors: std::errc::not_supported when that is
+  /// none; errno of the VFIO ioctl, eventfd() or epoll_ctl().
+  [[nodiscard]] Result<DeviceWatch> watch(const vfio::Device& device,
+                                          std::function<void(vfio::DeviceEvent)> handler) const;
 
   /// For poll, epoll, libuv or io_uring without a thread of the library's: when it is readable,
   /// call process(). Borrowed; never read from it.

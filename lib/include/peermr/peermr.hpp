@@ -12,6 +12,7 @@
 #include "peermr/log.hpp"
 #include "peermr/monitor.hpp"
 #include "peermr/region.hpp"
+#include "peermr/region_cache.hpp"
 #include "peermr/result.hpp"
 #include "peermr/topology.hpp"
 #include "peermr/types.hpp"

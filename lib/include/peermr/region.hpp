@@ -44,8 +44,9 @@ enum class KeyPolicy {
   /// before anybody has told it that content may be lost.
   kStable,
   /// Every generation has a new key; an older one never grants access. It stays registered, dead,
-  /// until release_keys_before(). A faultable importer cannot promise that with an exporter that
-  /// restores by itself, and is refused.
+  /// until release_keys_before(). With a faultable importer this takes one of peermr's exporters
+  /// and a buffer that this process exported: each key then has an export of its own, which is
+  /// revoked for good before the next one is made.
   kFresh,
 };
 
@@ -111,7 +112,7 @@ class PEERMR_API Region {
   /// Errors:
   /// - std::errc::invalid_argument: the part is not within the buffer, the address does not agree
   ///   with the offset, access flags that a dma-buf cannot have
-  /// - std::errc::not_supported: KeyPolicy::kFresh with a faultable importer
+  /// - std::errc::not_supported: KeyPolicy::kFresh, which importer and exporter cannot keep
   /// - Errc::kImporterNoDmaBuf, Errc::kImporterNotRevocable: says which driver, and why
   /// - Errc::kPathNotSupported: says which devices, and why
   /// - Errc::kRevoked: the memory is not there now: memory decode is off, or a reset is under way

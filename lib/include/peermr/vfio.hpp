@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "peermr/bdf.hpp"
@@ -16,6 +17,11 @@
 #include "peermr/result.hpp"
 #include "peermr/topology.hpp"
 #include "peermr/types.hpp"
+#include "peermr/unique_fd.hpp"
+
+namespace peermr::detail {
+class MemoryEvents;
+}
 
 namespace peermr::vfio {
 
@@ -82,6 +88,20 @@ struct ExportOptions {
   bool delegate = false;
 };
 
+/// What the kernel tells the owner of a device of its own accord.
+enum class DeviceEvent {
+  kError,    ///< an uncorrectable error of the device or its link; the device's state may be lost
+  kRequest,  ///< the kernel wants the device back, to unbind or unplug it, and waits for close()
+};
+
+/// "error", "request".
+[[nodiscard]] PEERMR_API std::string_view to_string(DeviceEvent event) noexcept;
+
+enum class PowerState {
+  kD0,     ///< on
+  kD3hot,  ///< asleep: configuration space answers, memory does not
+};
+
 /// What a reset did, by phase.
 struct ResetReport {
   std::chrono::nanoseconds quiesce{};  ///< until no lease was held any more
@@ -120,7 +140,7 @@ class PEERMR_API BarMapping {
 /// then it can do no DMA and its memory decode stays on.
 ///
 /// Moves. All functions are thread-safe except close(), moves and the destructor. Those that
-/// revoke memory (reset(), set_memory_enabled(), close()) exclude each other. They first take the
+/// revoke memory (reset(), set_memory_enabled(), set_power(), quiesce(), close()) exclude each other. They first take the
 /// keys of all regions on the device's memory away and wait until no thread holds a lease, so they
 /// must not be called by a thread that holds one (Errc::kLeaseHeld). Regions whose policy is to
 /// pause are registered again before they return.
@@ -168,6 +188,23 @@ class PEERMR_API Device {
   /// Turns memory decode off, which revokes everything exported, or on again. Blocks as the class
   /// description says. No effect when it is so already. std::errc::not_supported with peermr_bar.
   Result<void> set_memory_enabled(bool enabled);
+
+  /// Puts the device to sleep, which revokes everything exported, or wakes it. Blocks as the class
+  /// description says. No effect when it is so already. Errors: std::errc::not_supported when the
+  /// device has no power management, or with peermr_bar.
+  Result<void> set_power(PowerState state);
+
+  /// Takes the keys of all regions on the device's memory away until resume(), reset() or
+  /// set_memory_enabled(true). The memory stays where it is: for what the library does not know how
+  /// to do to the device.
+  Result<void> quiesce();
+  /// Errors: Errc::kRevoked when memory decode is off.
+  Result<void> resume();
+
+  /// An eventfd that is readable after the event; one at a time for each event. Monitor::watch()
+  /// acts on it too. Errors: std::errc::not_supported with peermr_bar, or when the device cannot
+  /// have the event (kError: it is not PCI Express).
+  [[nodiscard]] Result<UniqueFd> event_fd(DeviceEvent event) const;
 
   /// Whether kernel and driver can export dma-bufs at all.
   [[nodiscard]] bool can_export_dma_buf() const;
@@ -229,8 +266,17 @@ class PEERMR_API Device {
   /// it, and a memory region that the application registered by itself still reaches the memory.
   Result<void> close();
 
+  /// For the library.
+  [[nodiscard]] const std::shared_ptr<peermr::detail::MemoryEvents>& memory_events() const noexcept;
+
  private:
   std::unique_ptr<Impl> impl_;
 };
+
+/// Has iommufd map the buffer into an address space that no device uses, and gives it up at once:
+/// whether a VM's devices, or a device opened by OpenBy::kCdev, could reach it. Errors: those of
+/// opening /dev/iommu; std::errc::not_supported (EOPNOTSUPP) when iommufd does not import such
+/// buffers; Errc::kRevoked; what IOMMU_IOAS_ALLOC and IOMMU_IOAS_MAP_FILE return.
+PEERMR_API Result<void> try_iommufd_map(const DmaBuf& buffer, const SystemPaths& paths = {});
 
 }  // namespace peermr::vfio

@@ -6,11 +6,13 @@
 namespace peermr {
 namespace {
 
-// PCI Local Bus 3.0, section 6.1, and PCI Express base, sections 7.5.3, 7.6.3 and 7.7.8.
+// PCI Local Bus 3.0, section 6.1, and PCI Express base, sections 7.5.2, 7.5.3, 7.6.3 and 7.7.8.
 constexpr std::size_t kStatus = 0x06;
 constexpr std::uint16_t kStatusCapabilities = 1u << 4;
 constexpr std::size_t kHeaderType = 0x0e;
 constexpr std::size_t kCapabilityPointer = 0x34;
+constexpr std::uint8_t kCapPower = 0x01;
+constexpr std::size_t kPowerControl = 4;
 constexpr std::uint8_t kCapPcie = 0x10;
 constexpr std::size_t kPcieFlags = 2;
 constexpr std::size_t kExtendedStart = 0x100;
@@ -67,25 +69,36 @@ bool ConfigSpace::is_bridge() const noexcept {
   return !absent() && type && (*type & 0x7f) == 1;
 }
 
-PcieType ConfigSpace::pcie_type() const noexcept {
+std::optional<std::size_t> ConfigSpace::find_capability(std::uint8_t wanted) const noexcept {
   const auto status = read16(kStatus);
-  if (absent() || !status) return PcieType::kUnknown;
-  if ((*status & kStatusCapabilities) == 0) return PcieType::kConventional;
+  if (absent() || !status) return std::nullopt;
+  if ((*status & kStatusCapabilities) == 0) return 0;
   auto next = read8(kCapabilityPointer);
   for (int i = 0; i < kMaxCapabilities; ++i) {
-    if (!next) return PcieType::kUnknown;
+    if (!next) return std::nullopt;
     const std::size_t position = *next & ~3u;
-    if (position < 0x40) return PcieType::kConventional;
+    if (position < 0x40) return 0;
     const auto id = read8(position);
-    if (!id) return PcieType::kUnknown;
-    if (*id == 0xff) return PcieType::kConventional;
-    if (*id == kCapPcie) {
-      const auto flags = read16(position + kPcieFlags);
-      return flags ? to_pcie_type(*flags) : PcieType::kUnknown;
-    }
+    if (!id) return std::nullopt;
+    if (*id == 0xff) return 0;
+    if (*id == wanted) return position;
     next = read8(position + 1);
   }
-  return PcieType::kConventional;
+  return 0;
+}
+
+PcieType ConfigSpace::pcie_type() const noexcept {
+  const auto position = find_capability(kCapPcie);
+  if (!position) return PcieType::kUnknown;
+  if (*position == 0) return PcieType::kConventional;
+  const auto flags = read16(*position + kPcieFlags);
+  return flags ? to_pcie_type(*flags) : PcieType::kUnknown;
+}
+
+std::optional<std::uint16_t> ConfigSpace::power_control() const noexcept {
+  const auto position = find_capability(kCapPower);
+  if (position.value_or(0) == 0) return std::nullopt;
+  return static_cast<std::uint16_t>(*position + kPowerControl);
 }
 
 Acs ConfigSpace::acs() const noexcept {

@@ -71,7 +71,8 @@ std::string_view to_string(RegionState state) noexcept {
 Result<Region> Region::create(ibv_pd* pd, const DmaBuf& buffer, const RegionOptions& options) {
   const auto request = check_options(buffer, options);
   if (!request) return request.error();
-  auto registrar = detail::make_verbs_registrar(pd, buffer.share(), *request, options.paths);
+  auto registrar = 
+      detail::make_verbs_registrar(pd, buffer.share(), *request, options.keys, options.paths);
   detail::RegionConfig config{.name = buffer.name() + " on " + registrar->importer().name,
                               .length_bytes = request->length_bytes,
                               .address = request->address,

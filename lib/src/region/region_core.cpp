@@ -57,12 +57,12 @@ RegionCore::~RegionCore() {
 Result<std::shared_ptr<RegionCore>> RegionCore::create(
     std::unique_ptr<Registrar> registrar, std::shared_ptr<MemoryEvents> events, RegionConfig config,
     const std::shared_ptr<const MemoryPart>& part, const Subscribe& subscribe) {
-  if (config.keys == KeyPolicy::kFresh &&
-      registrar->importer().importer == verbs::ImporterClass::kFaultable) {
+  if (config.keys == KeyPolicy::kFresh && !registrar->ends_keys()) {
     return make_error(
         std::errc::not_supported, "make region", config.name,
-        "fresh keys cannot be promised: the importer lets an old key in again as soon "
-        "as the exporter restores the memory; use stable keys");
+        "fresh keys cannot be promised: the importer lets an old key in again as soon as the "
+        "exporter restores the memory; export it here with the driver peermr_vfio or peermr_bar, "
+        "which can take a buffer back for good, or use stable keys");
   }
   auto core = std::make_shared<RegionCore>(std::move(registrar), std::move(config));
   // First subscribe, then register: a revoke in between is noticed either way.

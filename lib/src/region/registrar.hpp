@@ -38,6 +38,8 @@ class Registrar {
   /// Whether the memory can be mapped at this moment.
   virtual Result<void> probe() = 0;
   [[nodiscard]] virtual const verbs::RdmaDevice& importer() const noexcept = 0;
+  /// Whether a key gives no access after a revoke, once the next one is made and for ever.
+  [[nodiscard]] virtual bool ends_keys() const noexcept = 0;
 };
 
 /// Whether an error of add() or probe() may be gone the next time.
@@ -54,9 +56,11 @@ struct RegistrationRequest {
   int access = 0;
 };
 
-/// The real one. Borrows `pd`; keeps `buffer` open.
+/// The real one. Borrows `pd`; keeps `buffer` open. For fresh keys it registers, where that takes
+/// it, other buffers of the same memory, each once.
 [[nodiscard]] std::unique_ptr<Registrar> make_verbs_registrar(ibv_pd* pd, DmaBuf buffer,
                                                               const RegistrationRequest& request,
+                                                              KeyPolicy keys,
                                                               const SystemPaths& paths);
 
 }  // namespace peermr::detail

@@ -5,40 +5,70 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <memory>
 #include <utility>
+#include <vector>
 
 #include "region/registrar.hpp"
+#include "vfio/buffer_source.hpp"
+#include "vfio/dma_buf_state.hpp"
 
 namespace peermr::detail {
 namespace {
 
+/// A registration, and the buffer that was made for it, if any.
+struct OwnKey {
+  ibv_mr* mr = nullptr;
+  UniqueFd buffer;
+  bool ended = false;
+};
+
 class VerbsRegistrar final : public Registrar {
  public:
-  VerbsRegistrar(ibv_pd* pd, DmaBuf buffer, const RegistrationRequest& request,
+  VerbsRegistrar(ibv_pd* pd, DmaBuf buffer, const RegistrationRequest& request, KeyPolicy keys,
                  const SystemPaths& paths)
       : pd_(pd),
         buffer_(std::move(buffer)),
         request_(request),
         paths_(paths),
-        importer_(verbs::describe(pd->context, paths)) {}
+        importer_(verbs::describe(pd->context, paths)),
+        source_(keys == KeyPolicy::kFresh &&
+                        importer_.importer == verbs::ImporterClass::kFaultable
+                    ? buffer_.state()->source
+                    : nullptr) {}
 
   Result<Registration> add() override {
-    ibv_mr* mr = register_part(request_.length_bytes);
-    if (mr == nullptr) return explain(errno);
-    return Registration{.handle = mr, .lkey = Lkey(mr->lkey), .rkey = Rkey(mr->rkey)};
+    auto key = std::make_unique<OwnKey>();
+    if (source_) {
+      auto made = next_buffer();
+      if (!made) return made.error();
+      key->buffer = *std::move(made);
+    }
+    key->mr = register_part(key->buffer ? key->buffer.get() : buffer_.fd(), request_.length_bytes);
+    if (key->mr == nullptr) return explain(errno);
+    const Registration made{
+        .handle = key.get(), .lkey = Lkey(key->mr->lkey), .rkey = Rkey(key->mr->rkey)};
+    keys_.push_back(std::move(key));
+    return made;
   }
 
   Result<void> remove(const Registration& registration) override {
-    const int error_number = ibv_dereg_mr(static_cast<ibv_mr*>(registration.handle));
+    const auto found =
+        std::find_if(keys_.begin(), keys_.end(),
+                     [&](const auto& key) { return key.get() == registration.handle; });
+    const std::unique_ptr<OwnKey> key = std::move(*found);
+    keys_.erase(found);
+    const int error_number = ibv_dereg_mr(key->mr);
+    auto ended = key->buffer ? end(*key) : Result<void>();
     if (error_number != 0) return errno_error(error_number, "deregister", object());
-    return {};
+    return ended;
   }
 
   // libibverbs has no question for this, but whoever registers a page knows.
   Result<void> probe() override {
     const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
     const std::uint64_t to_end_of_page = page - request_.offset_bytes % page;
-    ibv_mr* mr = register_part(std::min(request_.length_bytes, to_end_of_page));
+    ibv_mr* mr = register_part(buffer_.fd(), std::min(request_.length_bytes, to_end_of_page));
     if (mr == nullptr) return explain(errno);
     const int error_number = ibv_dereg_mr(mr);
     if (error_number != 0) return errno_error(error_number, "probe", object());
@@ -47,11 +77,34 @@ class VerbsRegistrar final : public Registrar {
 
   const verbs::RdmaDevice& importer() const noexcept override { return importer_; }
 
+  bool ends_keys() const noexcept override {
+    return source_ || importer_.importer != verbs::ImporterClass::kFaultable;
+  }
+
  private:
-  ibv_mr* register_part(std::uint64_t length) {
+  ibv_mr* register_part(int fd, std::uint64_t length) {
     errno = 0;
-    return ibv_reg_dmabuf_mr(pd_, request_.offset_bytes, length, request_.address.value(),
-                             buffer_.fd(), request_.access);
+    return ibv_reg_dmabuf_mr(pd_, request_.offset_bytes, length, request_.address.value(), fd,
+                             request_.access);
+  }
+
+  // The keys made before are let in nowhere from here on, whatever becomes of the memory.
+  Result<UniqueFd> next_buffer() {
+    const auto state = source_->state_of(buffer_.fd());
+    if (!state) return state.error();
+    if (*state == vfio::BufferState::kDead) return make_error(Errc::kDead, "register", object());
+    if (*state != vfio::BufferState::kLive) return explain(ENODEV);
+    for (const auto& key : keys_) {
+      if (auto ended = end(*key); !ended) return ended.error();
+    }
+    return source_->make();
+  }
+
+  Result<void> end(OwnKey& key) {
+    if (key.ended) return {};
+    auto ended = source_->end(key.buffer.get());
+    key.ended = ended.has_value();
+    return ended;
   }
 
   std::string object() const { return buffer_.name() + " with " + importer_.name; }
@@ -113,14 +166,17 @@ class VerbsRegistrar final : public Registrar {
   RegistrationRequest request_;
   SystemPaths paths_;
   verbs::RdmaDevice importer_;
+  // Null: keys are made of buffer_ itself.
+  const std::shared_ptr<const vfio::BufferSource> source_;
+  std::vector<std::unique_ptr<OwnKey>> keys_;
 };
 
 }  // namespace
 
 std::unique_ptr<Registrar> make_verbs_registrar(ibv_pd* pd, DmaBuf buffer,
-                                                const RegistrationRequest& request,
+                                                const RegistrationRequest& request, KeyPolicy keys,
                                                 const SystemPaths& paths) {
-  return std::make_unique<VerbsRegistrar>(pd, std::move(buffer), request, paths);
+  return std::make_unique<VerbsRegistrar>(pd, std::move(buffer), request, keys, paths);
 }
 
 }  // namespace peermr::detail

@@ -41,11 +41,15 @@ class Backend {
 
   [[nodiscard]] virtual Result<BarRegion> region(BarIndex bar) const = 0;
   [[nodiscard]] virtual Result<std::uint16_t> read_config16(std::uint16_t offset) const = 0;
+  virtual Result<void> write_config16(std::uint16_t offset, std::uint16_t value) const = 0;
   [[nodiscard]] virtual Result<bool> memory_enabled() const = 0;
   virtual Result<void> write_memory_enabled(bool enabled) const = 0;
   [[nodiscard]] virtual bool can_reset() const noexcept = 0;
   /// Tries again while somebody else has the device locked.
   virtual Result<void> reset_function() const = 0;
+
+  /// As Device::event_fd().
+  [[nodiscard]] virtual Result<UniqueFd> event_fd(DeviceEvent event) const = 0;
 
   /// What the exporter is called when it has the call in question.
   [[nodiscard]] virtual ExporterKind own_kind() const noexcept = 0;

@@ -105,6 +105,16 @@ Result<std::uint16_t> BarBackend::read_config16(std::uint16_t offset) const {
   return static_cast<std::uint16_t>(bytes[0] | bytes[1] << 8);
 }
 
+Result<void> BarBackend::write_config16(std::uint16_t /*offset*/, std::uint16_t /*value*/) const {
+  return make_error(std::errc::not_supported, "write configuration space of", name_,
+                    "its driver, peermr_bar, keeps it as it is");
+}
+
+Result<UniqueFd> BarBackend::event_fd(DeviceEvent /*event*/) const {
+  return make_error(std::errc::not_supported, "be told of events of", name_,
+                    "its driver is peermr_bar");
+}
+
 Result<bool> BarBackend::memory_enabled() const {
   peermr_export_info info{};
   info.size = sizeof(info);

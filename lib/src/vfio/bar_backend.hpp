@@ -27,10 +27,12 @@ class BarBackend final : public Backend {
   Result<void> close() override { return fd_.close(); }
   [[nodiscard]] Result<BarRegion> region(BarIndex bar) const override;
   [[nodiscard]] Result<std::uint16_t> read_config16(std::uint16_t offset) const override;
+  Result<void> write_config16(std::uint16_t offset, std::uint16_t value) const override;
   [[nodiscard]] Result<bool> memory_enabled() const override;
   Result<void> write_memory_enabled(bool enabled) const override;
   [[nodiscard]] bool can_reset() const noexcept override { return true; }
   Result<void> reset_function() const override;
+  [[nodiscard]] Result<UniqueFd> event_fd(DeviceEvent event) const override;
   [[nodiscard]] ExporterKind own_kind() const noexcept override { return ExporterKind::kPeermrBar; }
   [[nodiscard]] bool has(ExportCall call) const override;
   int call(ExportCall call, void* argument, std::size_t bytes) const override;

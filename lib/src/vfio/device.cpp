@@ -75,7 +75,8 @@ Device::Impl::Impl(PciDevice device, std::unique_ptr<Backend> opened)
     : pci(std::move(device)),
       name(pci.bdf.to_string()),
       backend(std::move(opened)),
-      features(find_features(*backend)) {}
+      features(find_features(*backend)),
+      link(std::make_shared<BackendLink>(*backend)) {}
 
 Result<Device> Device::open(const Bdf& bdf, const OpenOptions& options) {
   const auto topology = Topology::read(options.paths);
@@ -133,6 +134,18 @@ Result<BarMapping> Device::map_bar(BarIndex bar, BarRange range) const {
 
 Result<std::uint16_t> Device::read_config16(std::uint16_t offset) const {
   return impl_->backend->read_config16(offset);
+}
+
+Result<UniqueFd> Device::event_fd(DeviceEvent event) const {
+  return impl_->backend->event_fd(event);
+}
+
+const std::shared_ptr<peermr::detail::MemoryEvents>& Device::memory_events() const noexcept {
+  return impl_->events;
+}
+
+std::string_view to_string(DeviceEvent event) noexcept {
+  return event == DeviceEvent::kError ? "error" : "request";
 }
 
 Result<bool> Device::memory_enabled() const {

@@ -65,7 +65,7 @@ Result<void> Device::revoke(const DmaBuf& buffer) {
   if (!impl_->features.revoke) {
     return not_offered(kRevoke, buffer.name(), impl_->pci, impl_->features);
   }
-  const std::lock_guard lock(impl_->transition);
+  const auto transition = impl_->events->begin_transition();
   const auto& part = buffer.state()->part;
   if (part) {
     if (auto quiet = impl_->events->quiesce_part(*part); !quiet) return quiet;
@@ -92,7 +92,7 @@ Result<void> Device::rearm(const DmaBuf& buffer, std::uint64_t revokes) {
   if (!impl_->features.manual_rearm) {
     return not_offered(kRearm, buffer.name(), impl_->pci, impl_->features);
   }
-  const std::lock_guard lock(impl_->transition);
+  const auto transition = impl_->events->begin_transition();
   auto argument = argument_for<peermr_export_rearm>(buffer);
   argument.revokes = revokes;
   const int status = impl_->backend->call(ExportCall::kRearm, &argument, sizeof(argument));
@@ -106,7 +106,7 @@ Result<void> Device::make_private(PrivateMappings mappings) {
   if (!impl_->features.make_private) {
     return not_offered(kMake, impl_->name, impl_->pci, impl_->features);
   }
-  const std::lock_guard lock(impl_->transition);
+  const auto transition = impl_->events->begin_transition();
   if (auto quiet = impl_->events->quiesce_all(); !quiet) return quiet;
   peermr_export_private argument{};
   argument.size = sizeof(argument);

@@ -2,11 +2,11 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <string>
 
 #include "peermr/vfio.hpp"
 #include "vfio/backend.hpp"
+#include "vfio/backend_link.hpp"
 #include "vfio/memory_events.hpp"
 
 namespace peermr::vfio {
@@ -18,9 +18,8 @@ struct Device::Impl {
   ExporterFeatures features;
   std::shared_ptr<peermr::detail::MemoryEvents> events =
       std::make_shared<peermr::detail::MemoryEvents>();
-  // Held during reset(), set_memory_enabled(), revoke(), rearm() and close(): they revoke or
-  // restore, and exclude each other for one device.
-  std::mutex transition;
+  /// For those who may outlive the device.
+  std::shared_ptr<BackendLink> link;
 
   /// Asks `opened` for its features.
   Impl(PciDevice device, std::unique_ptr<Backend> opened);

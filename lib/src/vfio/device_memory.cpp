@@ -3,8 +3,10 @@
 // The calls of a device that take its memory away, or bring it back.
 
 #include <chrono>
+#include <string>
 
 #include "base/log.hpp"
+#include "pci/config_space.hpp"
 #include "peermr/vfio.hpp"
 #include "vfio/device_impl.hpp"
 
@@ -13,10 +15,35 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// PCI Power Management 1.2, section 3.2.4.
+constexpr std::uint16_t kPowerStateMask = 0x3;
+
+Result<std::uint16_t> power_control_of(const Backend& backend, const std::string& name) {
+  constexpr std::uint16_t kBytes = 256;  // where capabilities are
+  std::string space;
+  for (std::uint16_t offset = 0; offset < kBytes; offset += 2) {
+    const auto word = backend.read_config16(offset);
+    if (!word) return word.error();
+    space.push_back(static_cast<char>(*word & 0xff));
+    space.push_back(static_cast<char>(*word >> 8));
+  }
+  if (const auto at = ConfigSpace(space, kBytes).power_control()) return *at;
+  return make_error(std::errc::not_supported, "change power state of", name,
+                    "it has no power management");
+}
+
+// Tells users that the memory is back; while memory decode is off it is not.
+Result<peermr::detail::MemoryEvents::Restored> restore_if_enabled(Device::Impl& device) {
+  const auto enabled = device.backend->memory_enabled();
+  if (!enabled) return enabled.error();
+  if (!*enabled) return peermr::detail::MemoryEvents::Restored{};
+  return device.events->restore_all();
+}
+
 }  // namespace
 
 Result<void> Device::set_memory_enabled(bool enabled) {
-  const std::lock_guard lock(impl_->transition);
+  const auto transition = impl_->events->begin_transition();
   const auto before = impl_->backend->memory_enabled();
   if (!before) return before.error();
   if (*before == enabled) return {};
@@ -31,8 +58,44 @@ Result<void> Device::set_memory_enabled(bool enabled) {
   return written;
 }
 
+Result<void> Device::set_power(PowerState state) {
+  const auto transition = impl_->events->begin_transition();
+  const auto at = power_control_of(*impl_->backend, impl_->name);
+  if (!at) return at.error();
+  const auto control = impl_->backend->read_config16(*at);
+  if (!control) return control.error();
+  const auto bits = static_cast<std::uint16_t>(state == PowerState::kD0 ? 0 : kPowerStateMask);
+  if ((*control & kPowerStateMask) == bits) return {};
+  const auto wanted = static_cast<std::uint16_t>((*control & ~kPowerStateMask) | bits);
+  if (state == PowerState::kD3hot) {
+    if (auto quiet = impl_->events->quiesce_all(); !quiet) return quiet;
+  }
+  auto written = impl_->backend->write_config16(*at, wanted);
+  // Back on, or still on.
+  if (written.has_value() != (state == PowerState::kD0)) return written;
+  auto restored = restore_if_enabled(*impl_);
+  if (written && !restored) return restored.error();
+  return written;
+}
+
+Result<void> Device::quiesce() {
+  const auto transition = impl_->events->begin_transition();
+  return impl_->events->quiesce_all();
+}
+
+Result<void> Device::resume() {
+  const auto transition = impl_->events->begin_transition();
+  const auto enabled = impl_->backend->memory_enabled();
+  if (!enabled) return enabled.error();
+  if (!*enabled) {
+    return make_error(Errc::kRevoked, "resume", impl_->name, "its memory decode is off");
+  }
+  impl_->events->restore_all();
+  return {};
+}
+
 Result<ResetReport> Device::reset() {
-  const std::lock_guard lock(impl_->transition);
+  const auto transition = impl_->events->begin_transition();
   if (!impl_->backend->can_reset()) {
     return make_error(std::errc::not_supported, "reset", impl_->name,
                       "the kernel knows no way to reset this function alone");
@@ -44,25 +107,23 @@ Result<ResetReport> Device::reset() {
   const auto done = impl_->backend->reset_function();
   const auto reset_at = Clock::now();
   // A reset keeps the command register: memory that was off before still is, and so are its users.
-  const auto enabled = impl_->backend->memory_enabled();
-  if (enabled && *enabled) {
-    const auto restored = impl_->events->restore_all();
-    report.regions = restored.observers;
-    report.restored = restored.in_use;
-  }
+  const auto restored = restore_if_enabled(*impl_);
   report.quiesce = quiet_at - start;
   report.reset = reset_at - quiet_at;
   report.restore = Clock::now() - reset_at;
   if (!done) return done.error();
-  if (!enabled) return enabled.error();
+  if (!restored) return restored.error();
+  report.regions = restored->observers;
+  report.restored = restored->in_use;
   return report;
 }
 
 Result<void> Device::close() {
   if (!impl_ || impl_->backend->fd() < 0) return {};
-  const std::lock_guard lock(impl_->transition);
+  const auto transition = impl_->events->begin_transition();
   if (auto quiet = impl_->events->quiesce_all(); !quiet) return quiet;
   impl_->events->gone_all();
+  impl_->link->cut();
   return impl_->backend->close();
 }
 

@@ -2,6 +2,7 @@
 #include "peermr/dma_buf.hpp"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -22,6 +23,12 @@ bool is_dma_buf(int fd) {
 
 }  // namespace
 
+detail::FileId detail::file_id(const UniqueFd& fd) noexcept {
+  struct stat file = {};
+  if (::fstat(fd.get(), &file) != 0) return {};
+  return {.device = file.st_dev, .inode = file.st_ino};
+}
+
 Result<DmaBuf> DmaBuf::adopt(UniqueFd fd, std::string name) {
   const std::string object = name.empty() ? fmt::format("file descriptor {}", fd.get()) : name;
   if (!is_dma_buf(fd.get())) {
@@ -31,6 +38,7 @@ Result<DmaBuf> DmaBuf::adopt(UniqueFd fd, std::string name) {
   if (size < 0) return errno_error(errno, "ask for the size of", object);
   auto state = std::make_shared<detail::DmaBufState>();
   state->fd = std::move(fd);
+  state->file = detail::file_id(state->fd);
   state->size_bytes = static_cast<std::uint64_t>(size);
   state->name = name.empty() ? "dma-buf" : std::move(name);
   return DmaBuf(std::move(state));

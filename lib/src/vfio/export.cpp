@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,6 +9,7 @@
 
 #include "peermr/vfio.hpp"
 #include "peermr/vfio_dmabuf.h"
+#include "vfio/buffer_source.hpp"
 #include "vfio/checks.hpp"
 #include "vfio/device_impl.hpp"
 #include "vfio/dma_buf_state.hpp"
@@ -47,39 +47,31 @@ Error export_error(int error_number, const std::string& name, const PciDevice& d
   }
 }
 
-std::uint32_t open_flags(const ExportOptions& options) noexcept {
-  return static_cast<std::uint32_t>(O_CLOEXEC | (options.read_only ? O_RDONLY : O_RDWR));
-}
-
 // The descriptor, or a negative errno value.
-int export_mainline(const Backend& backend, BarIndex bar, std::span<const BarRange> ranges,
-                    const ExportOptions& options) {
+int export_by_mainline(const BackendLink& link, const ExportedMemory& memory) {
+  const std::vector<BarRange>& ranges = memory.ranges;
   const std::size_t bytes =
       sizeof(peermr_vfio_dma_buf) + ranges.size() * sizeof(peermr_vfio_dma_range);
   std::vector<std::uint64_t> words((bytes + sizeof(std::uint64_t) - 1) / sizeof(std::uint64_t));
   auto* request = reinterpret_cast<peermr_vfio_dma_buf*>(words.data());
-  request->region_index = bar.value();
-  request->open_flags = open_flags(options);
+  request->region_index = memory.bar.value();
+  request->open_flags = open_flags(memory.options);
   request->nr_ranges = static_cast<std::uint32_t>(ranges.size());
   for (std::size_t i = 0; i < ranges.size(); ++i) {
     request->ranges[i] = {.offset = ranges[i].offset_bytes, .length = ranges[i].length_bytes};
   }
-  return backend.call(ExportCall::kMainline, request, bytes);
+  return link.call(ExportCall::kMainline, request, bytes);
 }
 
-int export_peermr(const Backend& backend, BarIndex bar, std::span<const BarRange> ranges,
-                  const ExportOptions& options) {
-  std::vector<peermr_export_range> parts;
-  parts.reserve(ranges.size());
-  for (const BarRange& range : ranges) parts.push_back({range.offset_bytes, range.length_bytes});
-  peermr_export_create request{};
-  request.size = sizeof(request);
-  request.flags = export_flags(options);
-  request.bar = bar.value();
-  request.open_flags = open_flags(options);
-  request.nr_ranges = static_cast<std::uint32_t>(parts.size());
-  request.ranges = reinterpret_cast<std::uintptr_t>(parts.data());
-  return backend.call(ExportCall::kExport, &request, sizeof(request));
+// For keys that must not outlive a revoke; null where the exporter cannot.
+std::shared_ptr<const BufferSource> source_of(const Device::Impl& device, ExportedMemory memory,
+                                              const std::string& name) {
+  const ExporterFeatures& features = device.features;
+  if (!features.manual_rearm || !features.revoke || !features.query || memory.options.delegate) {
+    return nullptr;
+  }
+  memory.options = {.read_only = memory.options.read_only, .manual_rearm = true};
+  return std::make_shared<BufferSource>(device.link, std::move(memory), name);
 }
 
 }  // namespace
@@ -99,16 +91,19 @@ Result<DmaBuf> Device::export_dma_buf(BarIndex bar, std::span<const BarRange> ra
   }
   const bool ours = impl_->features.kind == ExporterKind::kPeermrVfio ||
                     impl_->features.kind == ExporterKind::kPeermrBar;
-  const int fd = (ours ? export_peermr : export_mainline)(*impl_->backend, bar, ranges, options);
+  const ExportedMemory memory{bar, {ranges.begin(), ranges.end()}, options};
+  const int fd = (ours ? export_by_peermr : export_by_mainline)(*impl_->link, memory);
   if (fd < 0) return export_error(-fd, name, impl_->pci, options);
   auto state = std::make_shared<peermr::detail::DmaBufState>();
   state->fd = UniqueFd(fd);
+  state->file = peermr::detail::file_id(state->fd);
   state->size_bytes = *total;
   state->exporter = bdf();
   state->name = name;
   state->events = impl_->events;
   state->part = std::make_shared<peermr::detail::MemoryPart>(
       peermr::detail::MemoryPart{.manual_rearm = options.manual_rearm});
+  state->source = source_of(*impl_, memory, name);
   return DmaBuf(std::move(state));
 }
 

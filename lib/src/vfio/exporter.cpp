@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "vfio/exporter.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <cerrno>
@@ -90,6 +91,10 @@ std::uint32_t export_flags(const ExportOptions& options) noexcept {
   if (options.manual_rearm) flags |= PEERMR_EXPORT_MANUAL_REARM;
   if (options.write_combine) flags |= PEERMR_EXPORT_WRITE_COMBINE;
   return flags;
+}
+
+std::uint32_t open_flags(const ExportOptions& options) noexcept {
+  return static_cast<std::uint32_t>(O_CLOEXEC | (options.read_only ? O_RDONLY : O_RDWR));
 }
 
 Result<void> check_options(std::string_view operation, const std::string& object,

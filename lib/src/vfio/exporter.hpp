@@ -16,6 +16,9 @@ namespace peermr::vfio {
 /// PEERMR_EXPORT_* for our own exporters.
 [[nodiscard]] std::uint32_t export_flags(const ExportOptions& options) noexcept;
 
+/// O_* of the buffer's descriptor.
+[[nodiscard]] std::uint32_t open_flags(const ExportOptions& options) noexcept;
+
 /// Whether the exporter has what `options` ask for. Errors: Errc::kNotOffered with the remedy;
 /// std::errc::invalid_argument for options that exclude each other.
 Result<void> check_options(std::string_view operation, const std::string& object,

@@ -30,11 +30,17 @@ struct MemoryPart {
   bool manual_rearm = false;
 };
 
-/// Tells the users of a device's memory what the owner is about to do with it. Thread-safe; the
-/// owner serialises its own calls (quiesce_all, restore_all, gone_all).
+/// Tells the users of a device's memory what the owner is about to do with it. Thread-safe; who
+/// quiesces, restores or says that it is gone has begun a transition.
 class MemoryEvents {
  public:
   enum class State { kAvailable, kRevoked, kGone };
+
+  /// Held from before the first observer is told until after the last one: those that revoke or
+  /// restore exclude each other for one device.
+  [[nodiscard]] std::unique_lock<std::mutex> begin_transition() {
+    return std::unique_lock(transition_);
+  }
 
   /// From now on `observer`, who uses `part` (null: all of the memory), is told; held weakly.
   /// Returns what the memory is now: not kAvailable means that the next call, if any, is restore()
@@ -74,6 +80,7 @@ class MemoryEvents {
   Observers change_state(State state);
   [[nodiscard]] Observers users_of(const MemoryPart& part) const;
 
+  std::mutex transition_;
   mutable std::mutex mutex_;  // protects what follows; never held while an observer is called
   std::vector<Entry> observers_;
   State state_ = State::kAvailable;

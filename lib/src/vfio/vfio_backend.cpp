@@ -4,11 +4,14 @@
 #include <fmt/format.h>
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstring>
 #include <limits>
 #include <thread>
@@ -161,6 +164,33 @@ Result<void> VfioBackend::reset_function() const {
   }
   return errno_error(error_number, "reset", name_,
                      error_number == EAGAIN ? "the kernel keeps the device locked" : "");
+}
+
+Result<UniqueFd> VfioBackend::event_fd(DeviceEvent event) const {
+  const std::uint32_t index =
+      event == DeviceEvent::kError ? VFIO_PCI_ERR_IRQ_INDEX : VFIO_PCI_REQ_IRQ_INDEX;
+  vfio_irq_info info{};
+  info.argsz = sizeof(info);
+  info.index = index;
+  if (::ioctl(fd(), VFIO_DEVICE_GET_IRQ_INFO, &info) != 0 || info.count == 0) {
+    return make_error(std::errc::not_supported, "be told of events of", name_,
+                      event == DeviceEvent::kError ? "only PCI Express devices report errors"
+                                                   : "the kernel's VFIO does not tell");
+  }
+  UniqueFd told(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!told) return errno_error(errno, "make an eventfd");
+  const std::int32_t number = told.get();
+  alignas(vfio_irq_set) std::array<std::byte, sizeof(vfio_irq_set) + sizeof(number)> request{};
+  auto* header = reinterpret_cast<vfio_irq_set*>(request.data());
+  header->argsz = request.size();
+  header->flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;
+  header->index = index;
+  header->count = 1;
+  std::memcpy(header->data, &number, sizeof(number));
+  if (::ioctl(fd(), VFIO_DEVICE_SET_IRQS, header) != 0) {
+    return errno_error(errno, "be told of events of", name_);
+  }
+  return told;
 }
 
 bool VfioBackend::has(ExportCall call) const {

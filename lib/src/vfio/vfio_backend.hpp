@@ -32,10 +32,12 @@ class VfioBackend final : public Backend {
   Result<void> close() override;
   [[nodiscard]] Result<BarRegion> region(BarIndex bar) const override;
   [[nodiscard]] Result<std::uint16_t> read_config16(std::uint16_t offset) const override;
+  Result<void> write_config16(std::uint16_t offset, std::uint16_t value) const override;
   [[nodiscard]] Result<bool> memory_enabled() const override;
   Result<void> write_memory_enabled(bool enabled) const override;
   [[nodiscard]] bool can_reset() const noexcept override { return can_reset_; }
   Result<void> reset_function() const override;
+  [[nodiscard]] Result<UniqueFd> event_fd(DeviceEvent event) const override;
   [[nodiscard]] ExporterKind own_kind() const noexcept override {
     return ExporterKind::kPeermrVfio;
   }
@@ -44,7 +46,6 @@ class VfioBackend final : public Backend {
 
  private:
   Result<void> init();
-  Result<void> write_config16(std::uint16_t offset, std::uint16_t value) const;
 
   std::string name_;
   VfioOwnership ownership_;

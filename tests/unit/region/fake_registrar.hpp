@@ -22,6 +22,7 @@ struct FakeDevice {
   int adds = 0;
   int probes = 0;
   bool fail_remove = false;
+  bool ends_keys = true;
 };
 
 class FakeRegistrar final : public detail::Registrar {
@@ -56,6 +57,7 @@ class FakeRegistrar final : public detail::Registrar {
   }
 
   const verbs::RdmaDevice& importer() const noexcept override { return description_; }
+  bool ends_keys() const noexcept override { return device_.ends_keys; }
 
  private:
   Result<void> next() {

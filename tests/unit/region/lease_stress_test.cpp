@@ -41,6 +41,7 @@ TEST(LeaseStress, KeyOfAHeldLeaseIsAlwaysRegistered) {
     }
     Result<void> probe() override { return {}; }
     const verbs::RdmaDevice& importer() const noexcept override { return description_; }
+    bool ends_keys() const noexcept override { return true; }
 
    private:
     verbs::RdmaDevice description_;

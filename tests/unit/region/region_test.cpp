@@ -159,8 +159,18 @@ TEST_F(RegionTest, FreshKeysKeepOldOnesReservedUntilReleased) {
   EXPECT_THAT(device_.registered, ElementsAre(3u)) << "the current key is not an old one";
 }
 
-TEST_F(RegionTest, FreshKeysAreRefusedForAFaultableImporter) {
+TEST_F(RegionTest, FreshKeysOfAFaultableImporterAreNewAfterEachRevoke) {
   config_.keys = KeyPolicy::kFresh;
+  const auto region = make(ImporterClass::kFaultable);
+  ASSERT_TRUE(reset());
+  EXPECT_EQ(region->key_epoch(), KeyEpoch(1));
+  EXPECT_THAT(device_.registered, ElementsAre(1u, 2u)) << "the old one stays reserved";
+  EXPECT_EQ(device_.probes, 0);
+}
+
+TEST_F(RegionTest, FreshKeysAreRefusedWhereOldOnesWouldBeLetInAgain) {
+  config_.keys = KeyPolicy::kFresh;
+  device_.ends_keys = false;
   const auto region = try_make(ImporterClass::kFaultable);
   ASSERT_FALSE(region);
   EXPECT_EQ(region.error().code(), std::errc::not_supported);

@@ -8,9 +8,8 @@
 #include <memory>
 #include <string>
 
-#include "vfio/device_impl.hpp"
 #include "vfio/dma_buf_state.hpp"
-#include "vfio/fake_backend.hpp"
+#include "vfio/fake_device.hpp"
 
 namespace peermr::vfio {
 namespace {
@@ -18,49 +17,12 @@ namespace {
 using detail::MemoryEvents;
 using test::ExportCall;
 using test::FakeExporter;
+using test::kPage;
+using test::open_device;
+using test::use;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-constexpr BarRange kPage{.offset_bytes = 4096, .length_bytes = 4096};
-
-Device open_device(FakeExporter& exporter, bool iommu = true) {
-  PciDevice pci;
-  pci.bdf = Bdf(0, 4, 0, 0);
-  pci.driver = "vfio-pci";
-  if (iommu) pci.iommu_group = 7;
-  pci.bars.push_back({.index = BarIndex(2),
-                      .start = 0xf0000000,
-                      .size_bytes = 16 << 20,
-                      .memory = true,
-                      .prefetchable = true,
-                      .is_64bit = true});
-  return Device(std::make_unique<Device::Impl>(pci, std::make_unique<test::FakeBackend>(exporter)));
-}
-
-class Recorder final : public detail::MemoryObserver {
- public:
-  Result<void> quiesce() override {
-    calls += 'q';
-    if (refuses) return make_error(Errc::kLeaseHeld, "quiesce");
-    return {};
-  }
-  bool restore() override {
-    calls += 'r';
-    return true;
-  }
-  void gone() override { calls += 'g'; }
-
-  std::string calls;
-  bool refuses = false;
-};
-
-std::shared_ptr<Recorder> use(const DmaBuf& buffer) {
-  auto user = std::make_shared<Recorder>();
-  EXPECT_EQ(buffer.state()->events->subscribe(user, buffer.state()->part),
-            MemoryEvents::State::kAvailable);
-  return user;
-}
 
 TEST(ExporterFeatures, AreFoundByAsking) {
   FakeExporter none;

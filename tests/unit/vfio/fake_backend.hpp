@@ -2,6 +2,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sys/eventfd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -25,6 +26,9 @@ struct FakeExporter {
   peermr_export_info info{};
   peermr_export_query query{};
   bool memory_enabled = true;
+  std::map<std::uint16_t, std::uint16_t> config;  ///< by offset; 0 elsewhere
+  int config_write_error = 0;
+  std::map<vfio::DeviceEvent, int> events;  ///< eventfds to signal; those that it can have
 
   std::vector<ExportCall> made;  ///< but queries and probes
   peermr_export_create created{};
@@ -59,8 +63,16 @@ class FakeBackend final : public vfio::Backend {
   [[nodiscard]] Result<vfio::BarRegion> region(BarIndex) const override {
     return vfio::BarRegion{};
   }
-  [[nodiscard]] Result<std::uint16_t> read_config16(std::uint16_t) const override {
-    return std::uint16_t{0};
+  [[nodiscard]] Result<std::uint16_t> read_config16(std::uint16_t offset) const override {
+    const auto found = exporter_.config.find(offset);
+    return found == exporter_.config.end() ? std::uint16_t{0} : found->second;
+  }
+  Result<void> write_config16(std::uint16_t offset, std::uint16_t value) const override {
+    if (exporter_.config_write_error != 0) {
+      return errno_error(exporter_.config_write_error, "write", "fake");
+    }
+    exporter_.config[offset] = value;
+    return {};
   }
   [[nodiscard]] Result<bool> memory_enabled() const override { return exporter_.memory_enabled; }
   Result<void> write_memory_enabled(bool enabled) const override {
@@ -69,6 +81,13 @@ class FakeBackend final : public vfio::Backend {
   }
   [[nodiscard]] bool can_reset() const noexcept override { return true; }
   Result<void> reset_function() const override { return {}; }
+  [[nodiscard]] Result<UniqueFd> event_fd(vfio::DeviceEvent event) const override {
+    const auto found = exporter_.events.find(event);
+    if (found == exporter_.events.end()) return make_error(std::errc::not_supported, "fake");
+    UniqueFd fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    found->second = fd.get();
+    return fd;
+  }
   [[nodiscard]] vfio::ExporterKind own_kind() const noexcept override { return exporter_.kind; }
   [[nodiscard]] bool has(ExportCall call) const override { return exporter_.calls.contains(call); }
 
