@@ -15,6 +15,7 @@ and root; installs mmdebstrap there if it is missing, and nothing else.
 Commands:
   bench      measure RDMA into the BAR of a VFIO-owned device, over each path
   test       run all tests, or some
+  soak       verified traffic under resets, for as long as one likes
   shell      a shell in a guest with everything loaded
   exec       run a command in a guest and return its exit status
   build      build only
@@ -89,6 +90,23 @@ Runs the tests. The last line says how many passed, failed and were skipped.
   --kernel stock|debug     what guests run (default: stock); debug: guest tests only,
                            with four times the time
   --no-build               use what was built last
+END
+}
+
+usage_soak() {
+  cat <<END
+Usage: $LAB_COMMAND_LINE soak [OPTIONS]
+
+Several streams write and read back numbered records, between two NICs and into memory
+of three VFIO devices, while these are reset (by their owner and behind its back),
+switched off and put to sleep at random moments: half the time with an importer that
+takes faults, half with one whose keys die. Fails when a write that was acknowledged
+is missing and the application was not told of a new generation, when an old key is
+let in, or when anything is stuck or left. 'test' runs a short form.
+  --minutes N        for each topology; default 10
+  --seed N           what happens to the memory, and when; default: another each time
+  --topology NAME    default: ${soak_topologies[*]}, one after the other
+  --no-build         use what was built last
 END
 }
 

@@ -5,28 +5,14 @@
 #include <gtest/gtest.h>
 
 #include <thread>
-#include <vector>
 
-#include "region/fixture.hpp"
+#include "region/old_keys.hpp"
 
 namespace {
 
 using namespace region_test;
 
-class Revocable : public RegionInTheLab {
- protected:
-  ibv_wc_status write(const RegionKeys& keys) {
-    const auto status = rdma(loopback_, IBV_WR_RDMA_WRITE, half(0), keys.address.value(),
-                             keys.rkey.value());
-    if (status != IBV_WC_SUCCESS) loopback_.reconnect();
-    return status;
-  }
-  void reset() {
-    const auto report = device_.reset();
-    ASSERT_TRUE(report) << report.error().message();
-    ASSERT_EQ(report->restored, report->regions);
-  }
-};
+class Revocable : public OldKeys {};
 
 TEST_F(Revocable, IsWhatTheLibrarySeesTheImporterAs) {
   const auto region = must(try_make(export_bytes(0, kBytes)));
@@ -57,7 +43,8 @@ TEST_F(Revocable, RegistrationStaysDeadThoughTheMemoryIsBack) {
   const Mr mr(ibv_reg_dmabuf_mr(loopback_.pd.get(), 0, kBytes, 0, buffer.fd(),
                                 IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE));
   ASSERT_NE(mr, nullptr);
-  const RegionKeys keys{.lkey = Lkey(mr->lkey), .rkey = Rkey(mr->rkey), .address = Iova(0)};
+  const RegionKeys keys{.lkey = Lkey(mr->lkey), .rkey = Rkey(mr->rkey), .address = Iova(0), .length_bytes = kBytes,
+                        .generation = {}, .key_epoch = {}};
   ASSERT_EQ(write(keys), IBV_WC_SUCCESS);
   reset();
   EXPECT_EQ(write(keys), IBV_WC_REM_ACCESS_ERR);
@@ -72,25 +59,7 @@ TEST_F(Revocable, RegistrationStaysDeadThoughTheMemoryIsBack) {
 TEST_F(Revocable, PeerThatUsesEveryKeyItEverSawGetsInWithTheNewestOnly) {
   const auto buffer = export_bytes(0, kBytes);
   auto region = must(try_make(buffer, {.keys = KeyPolicy::kFresh}));
-  std::vector<RegionKeys> seen = {region.keys().value()};
-  constexpr int kResets = 12;
-  for (int i = 0; i < kResets; ++i) {
-    reset();
-    const RegionKeys now = region.keys().value();
-    for (const RegionKeys& old : seen) {
-      EXPECT_NE(now.rkey, old.rkey);
-      EXPECT_EQ(write(old), IBV_WC_REM_ACCESS_ERR) << "of epoch " << old.key_epoch.value();
-    }
-    EXPECT_EQ(write(now), IBV_WC_SUCCESS);
-    seen.push_back(now);
-  }
-  EXPECT_EQ(region.key_epoch(), KeyEpoch(kResets));
-  // The peer has acknowledged: the keys are given back, and still let nobody in.
-  ASSERT_TRUE(region.release_keys_before(region.key_epoch()));
-  for (const RegionKeys& old : seen) {
-    if (old.key_epoch == region.key_epoch()) continue;
-    EXPECT_EQ(write(old), IBV_WC_REM_ACCESS_ERR);
-  }
+  expect_newest_key_only(region);
   expect_usable(region, 3);
 }
 

@@ -1,0 +1,44 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# lab/run soak: verified traffic under resets, for as long as one likes; tests/guest/soak.test.sh is its short form.
+
+soak_topologies=(switch root-ports)
+
+command_soak() {
+  local seed='' minutes=10 topologies=("${soak_topologies[@]}") topology build=guest
+  while (($#)); do
+    case $1 in
+      --seed) need_number "$1" "$#" "${2:-}" && seed=$2 && shift ;;
+      --minutes) need_number "$1" "$#" "${2:-}" && minutes=$2 && shift ;;
+      --topology) need_value "$1" $# && topologies=("$2") && shift ;;
+      --no-build) build=nothing ;;
+      *) usage_error "soak: unknown option '$1'" ;;
+    esac
+    shift
+  done
+  ((minutes > 0)) || usage_error "--minutes: at least 1"
+  for topology in "${topologies[@]}"; do need_topology "$topology"; done
+  begin
+  prepare_all "$build"
+  for topology in "${topologies[@]}"; do
+    soak_in "$topology" "${seed:-$RANDOM$RANDOM}" "$minutes"
+  done
+}
+
+# need_number OPTION COUNT VALUE
+need_number() {
+  need_value "$1" "$2"
+  [[ $3 =~ ^[0-9]{1,9}$ ]] || usage_error "$1: not a number: '$3'"
+}
+
+# soak_in TOPOLOGY SEED MINUTES: half the time with each kind of importer. What the guest says goes to stdout.
+soak_in() {
+  local topology=$1 seed=$2 seconds=$(($3 * 30)) status=0
+  say "soak in topology $topology, seed $seed, $3 minutes"
+  new_guest "soak-$topology"
+  printf 'exec bash /src/tests/guest/soak.test.sh --seconds %s --seed %s' "$seconds" "$seed" >"$guest_dir/share/job"
+  run_in_guest "$topology" $((2 * seconds + 300)) || status=$?
+  ((status == 0)) || die "the soak in topology $topology failed, status $status" \
+    "again: $LAB_COMMAND_LINE soak --topology $topology --seed $seed --minutes $3" "logs: $guest_dir"
+}

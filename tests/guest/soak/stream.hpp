@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSD-2-Clause
+//
+// One initiator that writes records into one region of VFIO-owned memory and reads them back, while
+// that memory is taken away again and again.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <peermr/peermr.hpp>
+#include <random>
+#include <shared_mutex>
+#include <string>
+
+#include "revoke/link.hpp"
+#include "soak/ledger.hpp"
+#include "soak/record.hpp"
+
+namespace soak {
+
+/// What all streams saw. The first four must be 0 in the end.
+struct Counts {
+  std::atomic<std::uint64_t> missing{0};   ///< acknowledged, not there, and no new generation told
+  std::atomic<std::uint64_t> intruded{0};  ///< an old key under fresh keys was let in
+  std::atomic<std::uint64_t> stuck{0};     ///< no completion, or no recovery, in time
+  std::atomic<std::uint64_t> unexplained{0};  ///< an error that no revoke explains
+  std::atomic<std::uint64_t> writes{0};
+  std::atomic<std::uint64_t> reads{0};
+  std::atomic<std::uint64_t> verified{0};
+  std::atomic<std::uint64_t> errors{0};  ///< completions in error that a revoke explains
+  std::atomic<std::uint64_t> intrusions{0};
+};
+
+struct StreamPlan {
+  std::uint32_t number = 0;
+  const char* initiator = nullptr;  ///< variables that hold the NICs' PCI addresses
+  const char* target = nullptr;
+  const peermr::DmaBuf* buffer = nullptr;
+  peermr::KeyPolicy keys = peermr::KeyPolicy::kStable;
+  const peermr::Monitor* monitor = nullptr;
+  std::shared_mutex* trouble = nullptr;  ///< held, shared, by who makes some
+  std::uint64_t seed = 0;
+};
+
+/// Bytes of a buffer that a stream uses.
+inline constexpr std::uint32_t kSlots = 64;
+inline constexpr std::uint64_t kStreamBytes = kSlots * kRecordBytes;
+
+class Stream {
+ public:
+  Stream(const StreamPlan& plan, Counts& counts);
+
+  /// Until `stop`.
+  void run(const std::atomic<bool>& stop);
+  peermr::Generation generation() const { return region_.generation(); }
+  /// Its state, when it is stuck.
+  std::string describe() const;
+
+ private:
+  struct Operation {
+    std::uint32_t slot = 0;
+    std::uint64_t sequence = 0;
+    peermr::Generation generation;
+    bool read = false;
+  };
+
+  void turn();
+  void post_some(const peermr::RegionKeys& keys);
+  void complete();
+  void finish(const ibv_wc& wc);
+  void succeeded(const Operation& operation, std::uint64_t place);
+  void verify(const Operation& operation, const Record& found);
+  bool is_told_of_loss_since(peermr::Generation generation);
+  void wait_for_keys();
+  void note(const peermr::RegionKeys& keys);
+  void intrude(const peermr::RegionKeys& old);
+  bool is_busy(std::uint32_t slot) const;
+  Record& local(std::uint64_t place);
+
+  const StreamPlan plan_;
+  Counts& counts_;
+  std::mt19937_64 random_;
+  revoke_test::End initiator_, target_;
+  revoke_test::HostMemory host_;
+  peermr::Region region_;
+  Ledger ledger_{kSlots};
+  std::map<std::uint64_t, Operation> in_flight_;  // by wr_id, which is the place in host_
+  bool broken_ = false;                           // the queue pair is in the error state
+  const std::atomic<bool>* stop_ = nullptr;
+  peermr::RegionKeys keys_;                  // those used last
+  std::deque<peermr::RegionKeys> old_keys_;  // of earlier epochs, not yet given up
+};
+
+}  // namespace soak
