@@ -45,9 +45,10 @@ inline void enter_section() noexcept {
   // ThreadSanitizer knows no fences; an exchange is one on the machines that it runs on.
   sections.slot->exchange(g_epoch.load(std::memory_order_relaxed), std::memory_order_seq_cst);
 #else
-  // Release, though it begins something: the writer must see all of the section before this one
-  // when it sees this store instead of the end of that.
-  sections.slot->store(g_epoch.load(std::memory_order_relaxed), std::memory_order_release);
+  // Acquire: who notes a new epoch must see, as the writer who began it has made it, that there is
+  // no data. Release, though it begins something: the writer must see all of the section before
+  // this one when it sees this store instead of the end of that.
+  sections.slot->store(g_epoch.load(std::memory_order_acquire), std::memory_order_release);
   if (g_membarrier.load(std::memory_order_relaxed)) [[likely]] {
     std::atomic_signal_fence(std::memory_order_seq_cst);
   } else {
