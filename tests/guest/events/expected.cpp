@@ -56,14 +56,14 @@ const std::map<std::string, Pair>& table() {
       // is a matter of moments: an error and forbidden DMA then, nothing to see otherwise.
       {"sysfs reset", {reset().ours, {"0 0", "* *", "none none", "ok ok", "- -", "*", "*"}}},
       {"close",
-       {{"1 0", "waits waits", "SIGBUS SIGBUS", "none none", "dead dead", "-"},
+       {{"1 0", "waits error", "SIGBUS SIGBUS", "none none", "dead dead", "-"},
         {"1 0", "waits waits", "none none", "none none", "- -", "-"}}},
       // Mainline's importers go on until the user closes the device.
       {"unbind, close",
-       {{"1 1", "waits waits", "SIGBUS SIGBUS", "ok none", "revoked dead", "-"},
+       {{"1 1", "waits error", "SIGBUS SIGBUS", "ok none", "revoked dead", "-"},
         {"0 1", "flows waits", "none none", "ok none", "- -", "-"}}},
       {"unplug, close",
-       {{"1 1", "waits waits", "SIGBUS SIGBUS", "ok none", "revoked dead", "-"},
+       {{"1 1", "waits error", "SIGBUS SIGBUS", "ok none", "revoked dead", "-"},
         {"0 1", "flows waits", "none none", "ok none", "- -", "-"}}},
       // The link's reset leaves the BARs empty until the owner enables memory again. Mainline does
       // not notice: what its importers reach meanwhile is nobody's.

@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::uint64_t kDepth = 4;
 constexpr unsigned kOneReadIn = 3;
-constexpr unsigned kOneIntrusionIn = 50;
+constexpr unsigned kOneIntrusionIn = 4;  // new keys
 constexpr std::size_t kOldKeys = 16;
 
 Region make_region(const StreamPlan& plan, ibv_pd* pd) {
@@ -68,12 +68,13 @@ void Stream::turn() {
     revoke_test::connect(initiator_, target_);
     broken_ = false;
   }
-  if (in_flight_.empty() && !old_keys_.empty() && random_() % kOneIntrusionIn == 0) {
+  if (in_flight_.empty() && wants_to_intrude_) {
+    wants_to_intrude_ = false;
     intrude(old_keys_[random_() % old_keys_.size()]);
     return;
   }
   bool live = false;
-  if (!broken_ && !*stop_) {
+  if (!broken_ && !*stop_ && !wants_to_intrude_) {
     if (const Lease lease = region_.lease()) {
       live = true;
       note(*lease);
@@ -82,7 +83,7 @@ void Stream::turn() {
   }
   if (!in_flight_.empty()) {
     complete();
-  } else if (!live && !*stop_) {
+  } else if (!live && !wants_to_intrude_ && !*stop_) {
     wait_for_keys();
   }
 }
@@ -91,6 +92,7 @@ void Stream::note(const RegionKeys& keys) {
   if (keys.key_epoch == keys_.key_epoch) return;
   if (plan_.keys == KeyPolicy::kFresh) old_keys_.push_back(keys_);
   keys_ = keys;
+  wants_to_intrude_ = !old_keys_.empty() && random_() % kOneIntrusionIn == 0;
 }
 
 void Stream::post_some(const RegionKeys& keys) {

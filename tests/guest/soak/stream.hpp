@@ -87,6 +87,7 @@ class Stream {
   Ledger ledger_{kSlots};
   std::map<std::uint64_t, Operation> in_flight_;  // by wr_id, which is the place in host_
   bool broken_ = false;                           // the queue pair is in the error state
+  bool wants_to_intrude_ = false;                 // once nothing is in flight
   const std::atomic<bool>* stop_ = nullptr;
   peermr::RegionKeys keys_;                  // those used last
   std::deque<peermr::RegionKeys> old_keys_;  // of earlier epochs, not yet given up

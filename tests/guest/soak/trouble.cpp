@@ -30,7 +30,7 @@ void Troublemaker::run(const std::atomic<bool>& stop) {
   while (!stop) {
     std::this_thread::sleep_for(std::chrono::microseconds(random_() % 20000));
     const Kind kind = kKinds[random_() % kKinds.size()];
-    if (kind == Kind::kSleep && !sleeps_) continue;
+    if (!can(kind)) continue;
     const std::shared_lock making(trouble_);
     if (const auto made = make(kind)) {
       ++done_[static_cast<std::size_t>(kind)];

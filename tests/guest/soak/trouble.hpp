@@ -26,9 +26,10 @@ class Troublemaker {
   /// Until `stop`.
   void run(const std::atomic<bool>& stop);
 
+  /// Whether the device lets that be done to it.
+  bool can(Kind kind) const { return kind != Kind::kSleep || sleeps_; }
   std::uint64_t done(Kind kind) const { return done_[static_cast<std::size_t>(kind)]; }
   std::uint64_t failures() const { return failures_; }
-  const peermr::Bdf& device() const { return device_.bdf(); }
 
  private:
   peermr::Result<void> make(Kind kind);
