@@ -6,10 +6,8 @@
 //   peermr-native --dma-buf 1M peermr-bench-lease
 
 #include <benchmark/benchmark.h>
-#include <peermr/peermr.hpp>
 
-#include <cstdio>
-#include <cstdlib>
+#include "nic.hpp"
 
 namespace {
 
@@ -46,32 +44,9 @@ BENCHMARK(copy_of_the_keys);
 
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
-  const char* fd = std::getenv("PEERMR_NATIVE_DMA_BUF");
-  if (fd == nullptr) {
-    std::fprintf(stderr, "PEERMR_NATIVE_DMA_BUF is not set: run it under peermr-native\n");
-    return 77;
-  }
-  // libibverbs' own list: the double shows its sysfs to libibverbs only.
-  ibv_device** devices = ibv_get_device_list(nullptr);
-  ibv_context* nic =
-      devices != nullptr && *devices != nullptr ? ibv_open_device(*devices) : nullptr;
-  if (nic == nullptr) {
-    std::perror("open the first RDMA device");
-    return 1;
-  }
-  ibv_pd* pd = ibv_alloc_pd(nic);
-  auto region = peermr::DmaBuf::adopt(peermr::UniqueFd(std::atoi(fd)))
-                    .and_then([pd](const peermr::DmaBuf& buffer) {
-                      return peermr::Region::create(pd, buffer);
-                    });
-  if (!region) {
-    std::fprintf(stderr, "%s\n", region.error().message().c_str());
-    return 1;
-  }
-  g_region = &*region;
+  const bench::Nic nic;
+  auto region = bench::must(peermr::Region::create(nic.pd(), nic.buffer()));
+  g_region = &region;
   benchmark::RunSpecifiedBenchmarks();
-  if (!region->close()) return 1;
-  ibv_dealloc_pd(pd);
-  ibv_close_device(nic);
-  ibv_free_device_list(devices);
+  return region.close() ? 0 : 1;
 }

@@ -22,7 +22,7 @@ set(public_vfio vfio dma_buf exporter watch)
 set(kernel_headers vfio_cdev vfio_dmabuf peermr_export peermr_vfio peermr_bar dmabuf_watch)
 set(public_verbs verbs)
 set(public_region events lease monitor region region_cache)
-set(public_capi peermr peermr_watch)
+set(public_capi peermr peermr_cache peermr_events peermr_watch)
 
 set(failed FALSE)
 foreach(layer base pci vfio verbs region capi)

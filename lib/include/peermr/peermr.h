@@ -24,6 +24,7 @@ extern "C" {
 struct ibv_pd;
 struct peermr_device;
 struct peermr_dma_buf;
+struct peermr_event_queue; /* peermr/peermr_events.h */
 struct peermr_monitor; /* peermr/peermr_watch.h */
 struct peermr_region;
 
@@ -53,6 +54,22 @@ PEERMR_PUBLIC int peermr_device_reset(struct peermr_device *device);
 
 /* Memory decode off revokes all that was exported; on restores it. As reset. */
 PEERMR_PUBLIC int peermr_device_set_memory_enabled(struct peermr_device *device, int enabled);
+
+enum peermr_power {
+	PEERMR_POWER_ON = 0, /* D0 */
+	PEERMR_POWER_SLEEP = 1, /* D3hot: revokes all that was exported */
+};
+
+/* As reset. -EOPNOTSUPP: the device has no power management. */
+PEERMR_PUBLIC int peermr_device_set_power(struct peermr_device *device, enum peermr_power power);
+
+/*
+ * Takes the keys of all regions on the device's memory away, as a reset does, and
+ * does nothing to the device; until peermr_device_resume(), or a reset.
+ */
+PEERMR_PUBLIC int peermr_device_quiesce(struct peermr_device *device);
+/* -EAGAIN: memory decode is off. */
+PEERMR_PUBLIC int peermr_device_resume(struct peermr_device *device);
 
 /* Regions on its memory are dead afterwards; they still have to be closed. -EDEADLK as above, and
  * then nothing has happened. */
@@ -172,6 +189,8 @@ struct peermr_region_options {
 	int32_t on_revoke; /* enum peermr_revoke_policy */
 	int32_t keys; /* enum peermr_key_policy */
 	const struct peermr_monitor *monitor; /* tells what others do; may be null */
+	struct peermr_event_queue *events; /* gets the region's; may be null */
+	uint64_t cookie; /* by which its reader knows the region */
 };
 
 /* options.address counts; without it the address is the offset. */
@@ -244,7 +263,10 @@ PEERMR_PUBLIC int peermr_region_recover(struct peermr_region *region, int64_t li
 PEERMR_PUBLIC int peermr_region_release_keys_before(struct peermr_region *region,
 						    uint64_t key_epoch);
 
-/* Waits for leases, deregisters, frees. -EDEADLK: this thread holds one, and nothing happened. */
+/*
+ * Waits for leases, deregisters, frees. -EDEADLK: this thread holds one, and
+ * nothing happened. A region from a cache (peermr/peermr_cache.h) is let go of.
+ */
 PEERMR_PUBLIC int peermr_region_close(struct peermr_region *region);
 
 /* ---- Paths ---------------------------------------------------------------- */

@@ -55,6 +55,27 @@ PEERMR_PUBLIC int peermr_monitor_fd(const struct peermr_monitor *monitor);
 /* Does what there is to do. -EPERM: a thread of the library's does it. */
 PEERMR_PUBLIC int peermr_monitor_process(struct peermr_monitor *monitor);
 
+enum peermr_device_event {
+	PEERMR_DEVICE_ERROR = 0, /* uncorrectable; its state may be lost: reset it */
+	PEERMR_DEVICE_REQUEST = 1, /* the kernel wants it back: close it */
+};
+struct peermr_device_watch;
+
+/*
+ * Acts on what the kernel tells the owner of a device: the keys of all regions on
+ * its memory are taken away, then `handler` is called with `context`, in the
+ * thread that works for the monitor. It may reset or close the device, and close
+ * the watch.
+ *   -EOPNOTSUPP  the device has no such events
+ */
+PEERMR_PUBLIC int peermr_monitor_watch_device(
+	const struct peermr_monitor *monitor, const struct peermr_device *device,
+	void (*handler)(enum peermr_device_event event, void *context), void *context,
+	struct peermr_device_watch **watch);
+
+/* Waits for a handler that is being called, unless that is the caller. */
+PEERMR_PUBLIC void peermr_device_watch_close(struct peermr_device_watch *watch);
+
 /* Its regions learn no more. */
 PEERMR_PUBLIC void peermr_monitor_close(struct peermr_monitor *monitor);
 

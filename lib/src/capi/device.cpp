@@ -35,6 +35,24 @@ int peermr_device_set_memory_enabled(peermr_device* device, int enabled) {
   return status_of(device->device.set_memory_enabled(enabled != 0));
 }
 
+int peermr_device_set_power(peermr_device* device, peermr_power power) {
+  if (power != PEERMR_POWER_ON && power != PEERMR_POWER_SLEEP) {
+    return fail(peermr::make_error(std::errc::invalid_argument, "change power state of",
+                                   device->device.bdf().to_string(), "there is no such state"));
+  }
+  return status_of(device->device.set_power(power == PEERMR_POWER_ON
+                                                ? peermr::vfio::PowerState::kD0
+                                                : peermr::vfio::PowerState::kD3hot));
+}
+
+int peermr_device_quiesce(peermr_device* device) {
+  return status_of(device->device.quiesce());
+}
+
+int peermr_device_resume(peermr_device* device) {
+  return status_of(device->device.resume());
+}
+
 int peermr_device_close(peermr_device* device) {
   if (device == nullptr) return 0;
   const auto closed = device->device.close();

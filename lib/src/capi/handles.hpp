@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #pragma once
 
+#include <memory>
 #include <utility>
 
+#include "peermr/events.hpp"
 #include "peermr/monitor.hpp"
 #include "peermr/peermr.h"
 #include "peermr/region.hpp"
+#include "peermr/region_cache.hpp"
 #include "peermr/vfio.hpp"
 #include "peermr/watch.hpp"
 
@@ -27,11 +30,30 @@ struct peermr_monitor {
   peermr::Monitor monitor;
 };
 
+struct peermr_device_watch {
+  peermr::DeviceWatch watch;
+};
+
+struct peermr_event_queue {
+  peermr::EventQueue queue;
+};
+
+struct peermr_region_cache {
+  peermr::RegionCache cache;
+};
+
 struct peermr_region {
-  peermr::Region region;
+  std::shared_ptr<peermr::Region> region;
+  bool cached = false;  ///< shared with others: let go of, not closed
 };
 
 namespace peermr::capi {
+
+/// What the options say, with what an older program's struct lacks. Null: the defaults.
+/// Errors: std::errc::invalid_argument.
+[[nodiscard]] Result<RegionOptions> to_cpp(const peermr_region_options* options);
+
+[[nodiscard]] peermr_state to_c(RegionState state) noexcept;
 
 /// Keeps the message for peermr_last_error() and returns the negative errno value that comes
 /// nearest.

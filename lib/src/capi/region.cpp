@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cstddef>
-#include <cstring>
+#include <memory>
 #include <new>
-#include <optional>
 #include <utility>
 
 #include "capi/handles.hpp"
@@ -27,49 +24,6 @@ peermr_keys to_c(const peermr::RegionKeys& keys) noexcept {
           .rkey = keys.rkey.value()};
 }
 
-// An older program's struct is shorter: what it does not know is 0.
-peermr::Result<peermr_region_options> complete(const peermr_region_options* given) {
-  peermr_region_options options{};
-  if (given == nullptr) return options;
-  if (given->size < offsetof(peermr_region_options, flags) || given->size > sizeof(options)) {
-    return peermr::make_error(std::errc::invalid_argument, "register region", "",
-                              "options.size is not the size of the struct");
-  }
-  std::memcpy(&options, given, given->size);
-  return options;
-}
-
-std::optional<peermr::RevokePolicy> revoke_policy(int32_t value) {
-  switch (value) {
-    case PEERMR_ON_REVOKE_PAUSE:
-      return peermr::RevokePolicy::kPause;
-    case PEERMR_ON_REVOKE_FAIL:
-      return peermr::RevokePolicy::kFail;
-    case PEERMR_ON_REVOKE_HAND_OVER:
-      return peermr::RevokePolicy::kHandOver;
-    default:
-      return std::nullopt;
-  }
-}
-
-peermr::Result<peermr::RegionOptions> to_cpp(const peermr_region_options& options) {
-  const auto on_revoke = revoke_policy(options.on_revoke);
-  if (!on_revoke || (options.flags & ~PEERMR_REGION_ADDRESS) != 0 ||
-      (options.keys != PEERMR_KEYS_STABLE && options.keys != PEERMR_KEYS_FRESH)) {
-    return peermr::make_error(std::errc::invalid_argument, "register region", "",
-                              "unknown flags or policy");
-  }
-  peermr::RegionOptions result;
-  result.offset_bytes = options.offset;
-  result.length_bytes = options.length;
-  if ((options.flags & PEERMR_REGION_ADDRESS) != 0) result.address = peermr::Iova(options.address);
-  if (options.access != 0) result.access = options.access;
-  result.on_revoke = *on_revoke;
-  if (options.keys == PEERMR_KEYS_FRESH) result.keys = peermr::KeyPolicy::kFresh;
-  if (options.monitor != nullptr) result.monitor = &options.monitor->monitor;
-  return result;
-}
-
 peermr::Lease* lease_in(peermr_lease* lease) noexcept {
   return std::launder(reinterpret_cast<peermr::Lease*>(lease->internal));
 }
@@ -80,16 +34,16 @@ extern "C" {
 
 int peermr_region_register(ibv_pd* pd, const peermr_dma_buf* buffer,
                            const peermr_region_options* options, peermr_region** region) {
-  auto made = complete(options).and_then(to_cpp).and_then([&](const peermr::RegionOptions& cpp) {
+  auto made = peermr::capi::to_cpp(options).and_then([&](const peermr::RegionOptions& cpp) {
     return peermr::Region::create(pd, buffer->buffer, cpp);
   });
   if (!made) return fail(made.error());
-  *region = new peermr_region{*std::move(made)};
+  *region = new peermr_region{std::make_shared<peermr::Region>(*std::move(made))};
   return 0;
 }
 
 int peermr_lease_enter(const peermr_region* region, peermr_lease* lease) {
-  const auto* held = new (lease->internal) peermr::Lease(region->region.lease());
+  const auto* held = new (lease->internal) peermr::Lease(region->region->lease());
   if (!*held) {
     held->~Lease();
     return -EAGAIN;
@@ -103,29 +57,19 @@ void peermr_lease_leave(peermr_lease* lease) {
 }
 
 int peermr_region_keys(const peermr_region* region, peermr_keys* keys) {
-  const auto copy = region->region.keys();
+  const auto copy = region->region->keys();
   if (!copy) return -EAGAIN;
   *keys = to_c(*copy);
   return 0;
 }
 
 peermr_state peermr_region_state(const peermr_region* region) {
-  switch (region->region.state()) {
-    case peermr::RegionState::kLive:
-      return PEERMR_REGION_LIVE;
-    case peermr::RegionState::kRevoked:
-      return PEERMR_REGION_REVOKED;
-    case peermr::RegionState::kRestoring:
-      return PEERMR_REGION_RESTORING;
-    case peermr::RegionState::kDead:
-      break;
-  }
-  return PEERMR_REGION_DEAD;
+  return peermr::capi::to_c(region->region->state());
 }
 
 peermr_verdict peermr_region_report_completion(peermr_region* region, int status,
                                                uint64_t generation) {
-  switch (region->region.report_completion(static_cast<ibv_wc_status>(status),
+  switch (region->region->report_completion(static_cast<ibv_wc_status>(status),
                                            peermr::Generation(generation))) {
     case peermr::CompletionVerdict::kStale:
       return PEERMR_COMPLETION_STALE;
@@ -138,17 +82,21 @@ peermr_verdict peermr_region_report_completion(peermr_region* region, int status
 }
 
 int peermr_region_recover(peermr_region* region, int64_t limit_ns) {
-  if (limit_ns < 0) return status_of(region->region.recover());
-  return status_of(region->region.recover(std::chrono::nanoseconds(limit_ns)));
+  if (limit_ns < 0) return status_of(region->region->recover());
+  return status_of(region->region->recover(std::chrono::nanoseconds(limit_ns)));
 }
 
 int peermr_region_release_keys_before(peermr_region* region, uint64_t key_epoch) {
-  return status_of(region->region.release_keys_before(peermr::KeyEpoch(key_epoch)));
+  return status_of(region->region->release_keys_before(peermr::KeyEpoch(key_epoch)));
 }
 
 int peermr_region_close(peermr_region* region) {
   if (region == nullptr) return 0;
-  const auto closed = region->region.close();
+  if (region->cached) {
+    delete region;
+    return 0;
+  }
+  const auto closed = region->region->close();
   if (!closed && closed.error().code() == peermr::Errc::kLeaseHeld) return fail(closed.error());
   delete region;
   return status_of(closed);

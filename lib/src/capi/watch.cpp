@@ -61,6 +61,24 @@ int peermr_monitor_process(peermr_monitor* monitor) {
   return status_of(monitor->monitor.process());
 }
 
+int peermr_monitor_watch_device(const peermr_monitor* monitor, const peermr_device* device,
+                                void (*handler)(peermr_device_event, void*), void* context,
+                                peermr_device_watch** watch) {
+  auto watched =
+      monitor->monitor.watch(device->device, [handler, context](peermr::vfio::DeviceEvent event) {
+        handler(event == peermr::vfio::DeviceEvent::kError ? PEERMR_DEVICE_ERROR
+                                                           : PEERMR_DEVICE_REQUEST,
+                context);
+      });
+  if (!watched) return fail(watched.error());
+  *watch = new peermr_device_watch{*std::move(watched)};
+  return 0;
+}
+
+void peermr_device_watch_close(peermr_device_watch* watch) {
+  delete watch;
+}
+
 void peermr_monitor_close(peermr_monitor* monitor) {
   delete monitor;
 }

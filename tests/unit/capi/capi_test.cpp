@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "capi/handles.hpp"
+#include "peermr/peermr_cache.h"
+#include "peermr/peermr_events.h"
 #include "peermr/peermr_watch.h"
 #include "region/fake_registrar.hpp"
 #include "region/region_core.hpp"
@@ -39,7 +41,7 @@ class CapiRegion : public testing::Test {
     auto core = RegionCore::create(
         std::make_unique<FakeRegistrar>(device_, verbs::ImporterClass::kRevocable), events_,
         config);
-    region_ = new peermr_region{Region(core.value())};
+    region_ = new peermr_region{std::make_shared<Region>(core.value())};
   }
   ~CapiRegion() override { EXPECT_EQ(peermr_region_close(region_), 0); }
 
@@ -225,6 +227,9 @@ TEST(CapiMonitor, IsNoPartOfAnOlderProgramsOptions) {
 TEST(CapiErrors, ClosingNothingSucceeds) {
   peermr_watch_close(nullptr);
   peermr_monitor_close(nullptr);
+  peermr_device_watch_close(nullptr);
+  peermr_event_queue_close(nullptr);
+  peermr_region_cache_close(nullptr);
   EXPECT_EQ(peermr_region_close(nullptr), 0);
   EXPECT_EQ(peermr_device_close(nullptr), 0);
   peermr_dma_buf_close(nullptr);

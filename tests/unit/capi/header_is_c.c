@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "peermr/peermr.h"
+#include "peermr/peermr_cache.h"
+#include "peermr/peermr_events.h"
 #include "peermr/peermr_watch.h"
 
 /* Compiled as C: the header must be. Called by capi_test.cpp. */
