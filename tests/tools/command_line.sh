@@ -77,6 +77,21 @@ for command in query revoke rearm; do
 done
 expect 1 'use socket' query ''
 expect 1 'at most 107' query "$work/$(printf '%0200d' 0)"
+expect 0 '--max-per-user' vend --help
+expect 0 '--no-renew' borrow --help
+vend=(--bar 2 --slice 64K --socket "$work/s")
+expect 2 'wxyz' vend wxyz "${vend[@]}"
+expect 2 '--slice is required' vend 0000:7f:1f.7 --bar 2 --socket "$work/s"
+expect 2 'ms, s, m or h' vend 0000:7f:1f.7 "${vend[@]}" --lease 3d
+expect 2 'ms, s, m or h' vend 0000:7f:1f.7 "${vend[@]}" --lease 0
+expect 2 'octal' vend 0000:7f:1f.7 "${vend[@]}" --socket-mode rw
+expect 2 'no such group' vend 0000:7f:1f.7 "${vend[@]}" --socket-group no-such-group
+expect 2 'OFFSET:LENGTH' vend 0000:7f:1f.7 "${vend[@]}" --range 1M
+expect 1 'no such PCI device' vend 0000:7f:1f.7 "${vend[@]}"
+expect 2 '--socket is required' borrow
+expect 2 'ms, s, m or h' borrow --socket "$work/s" --for 1y
+expect 2 'expected a number' borrow --socket "$work/s" --bytes 1Q
+expect 1 'is peermr vend running' borrow --socket "$work/s"
 touch "$work/file"
 expect 1 'Connection refused' query "$work/file"
 [[ ! -e $work/s ]] || { echo "FAILED: a socket is left"; failures=$((failures + 1)); }

@@ -6,6 +6,7 @@
 namespace peermr::tool {
 namespace {
 
+using namespace std::chrono_literals;
 using testing::ElementsAre;
 
 TEST(ParseBytes, TakesNumbersWithAndWithoutSuffix) {
@@ -62,6 +63,25 @@ TEST(FormatFigure, KeepsThreeDigits) {
   EXPECT_EQ(format_figure(87.25), "87.2");
   EXPECT_EQ(format_figure(1.234), "1.23");
   EXPECT_EQ(format_figure(0.1234), "0.123");
+}
+
+TEST(Duration, IsSecondsOrHasAUnit) {
+  EXPECT_EQ(parse_duration("30").value(), 30s);
+  EXPECT_EQ(parse_duration("250ms").value(), 250ms);
+  EXPECT_EQ(parse_duration("30s").value(), 30s);
+  EXPECT_EQ(parse_duration("5m").value(), 5min);
+  EXPECT_EQ(parse_duration("2h").value(), 2h);
+  for (const char* text : {"", "s", "0", "0ms", "-1", "1.5s", "3d", "1 s", "99999999999999999999",
+                           "18446744073709551615h", "8761h"}) {
+    EXPECT_FALSE(parse_duration(text)) << text;
+  }
+}
+
+TEST(Duration, IsShownInMillisecondsOrSeconds) {
+  EXPECT_EQ(format_duration(30s), "30 s");
+  EXPECT_EQ(format_duration(1500ms), "1.5 s");
+  EXPECT_EQ(format_duration(250ms), "250 ms");
+  EXPECT_EQ(format_duration(412us), "0.412 ms");
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "doctor/command.hpp"
 #include "share/commands.hpp"
 #include "topo/command.hpp"
+#include "vend/commands.hpp"
 
 int main(int argc, char** argv) {
   using namespace peermr::tool;
@@ -27,6 +28,8 @@ int main(int argc, char** argv) {
   add_export_command(app, status);
   add_watch_command(app, status);
   add_control_commands(app, status);
+  add_vend_command(app, status);
+  add_borrow_command(app, status);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -4,6 +4,7 @@
 /// All of libpeermr.
 
 #include "peermr/bdf.hpp"
+#include "peermr/borrow.hpp"
 #include "peermr/dma_buf.hpp"
 #include "peermr/error.hpp"
 #include "peermr/events.hpp"
@@ -17,6 +18,7 @@
 #include "peermr/topology.hpp"
 #include "peermr/types.hpp"
 #include "peermr/unique_fd.hpp"
+#include "peermr/vend.hpp"
 #include "peermr/verbs.hpp"
 #include "peermr/vfio.hpp"
 #include "peermr/watch.hpp"

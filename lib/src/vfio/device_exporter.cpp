@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <mutex>
 
+#include "base/log.hpp"
 #include "vfio/device_impl.hpp"
 #include "vfio/dma_buf_state.hpp"
 #include "vfio/exporter.hpp"
@@ -24,6 +26,25 @@ Argument argument_for(const DmaBuf& buffer) {
 bool buffer_is_dead(int error_number) noexcept {
   return error_number == 0 || error_number == EBADFD || error_number == EINTR ||
          error_number == ENODEV;
+}
+
+// What became of a buffer that was to be taken back. Users that came while the kernel did it were
+// not told before.
+void tell_users(Device::Impl& impl, const std::shared_ptr<peermr::detail::MemoryPart>& part,
+                bool dead, std::unique_lock<std::mutex>& transition) {
+  if (!part) return;
+  if (!transition.owns_lock()) {
+    if (!dead || !impl.events->has_users(*part)) return;
+    transition = impl.events->begin_transition();
+    if (const auto quiet = impl.events->quiesce_part(*part); !quiet) {
+      log(LogLevel::kError, "{}", quiet.error().message());
+    }
+  }
+  if (dead) {
+    impl.events->gone_part(*part);
+  } else {
+    impl.events->restore_part(*part);
+  }
 }
 
 }  // namespace
@@ -65,19 +86,18 @@ Result<void> Device::revoke(const DmaBuf& buffer) {
   if (!impl_->features.revoke) {
     return not_offered(kRevoke, buffer.name(), impl_->pci, impl_->features);
   }
-  const auto transition = impl_->events->begin_transition();
   const auto& part = buffer.state()->part;
-  if (part) {
+  // With nobody to be told in this process it excludes nothing and waits for no other call: the
+  // kernel takes each buffer back by itself, even while a reset waits for the importer of another.
+  std::unique_lock<std::mutex> transition;
+  if (part && impl_->events->has_users(*part)) {
+    transition = impl_->events->begin_transition();
     if (auto quiet = impl_->events->quiesce_part(*part); !quiet) return quiet;
   }
   auto argument = argument_for<peermr_export_revoke>(buffer);
   const int error_number =
       -std::min(impl_->backend->call(ExportCall::kRevoke, &argument, sizeof(argument)), 0);
-  if (part && buffer_is_dead(error_number)) {
-    impl_->events->gone_part(*part);
-  } else if (part) {
-    impl_->events->restore_part(*part);
-  }
+  tell_users(*impl_, part, buffer_is_dead(error_number), transition);
   if (error_number == 0) return {};
   if (error_number == EINTR) {
     return errno_error(error_number, kRevoke, buffer.name(),

@@ -43,6 +43,10 @@ MemoryEvents::Observers MemoryEvents::users_of(const MemoryPart& part) const {
   return alive;
 }
 
+bool MemoryEvents::has_users(const MemoryPart& part) const {
+  return !users_of(part).empty();
+}
+
 namespace {
 
 // Tells all; when one refuses, nothing happens, and those told before (`undo`) use the memory

@@ -62,6 +62,9 @@ class MemoryEvents {
 
   void gone_all();
 
+  /// Whether anybody is to be told of this part.
+  [[nodiscard]] bool has_users(const MemoryPart& part) const;
+
   /// As the three above for the users of one part; the memory's state stays as it is.
   Result<void> quiesce_part(const MemoryPart& part);
   Restored restore_part(const MemoryPart& part);

@@ -187,6 +187,14 @@ TEST(Revoke, TakesTheBuffersRegionsAndNoOthers) {
   EXPECT_EQ(bystander->calls, "qr");
 }
 
+TEST(Revoke, OfABufferThatNobodyUsesHereWaitsForNoOtherCall) {
+  auto exporter = FakeExporter::peermr();
+  Device device = open_device(exporter);
+  const auto buffer = device.export_dma_buf(BarIndex(2), kPage).value();
+  const auto reset_under_way = buffer.state()->events->begin_transition();
+  EXPECT_TRUE(device.revoke(buffer));
+}
+
 TEST(Revoke, OfADeadBufferSaysSo) {
   auto exporter = FakeExporter::peermr();
   exporter.failures[ExportCall::kRevoke] = EBADFD;

@@ -91,6 +91,28 @@ std::string format_bytes_short(std::uint64_t bytes) {
   return fmt::format("{}{}", value, kNames[unit]);
 }
 
+Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
+  static constexpr std::array<std::pair<std::string_view, std::uint64_t>, 5> kTimes = {
+      {{"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 3600 * 1000}}};
+  constexpr std::uint64_t kYearMs = std::uint64_t{365} * 24 * 3600 * 1000;
+  std::uint64_t value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, status] = std::from_chars(text.data(), end, value);
+  const std::string_view unit(stop, static_cast<std::size_t>(end - stop));
+  for (const auto& [name, ms] : kTimes) {
+    if (status != std::errc{} || unit != name || value == 0 || value > kYearMs / ms) continue;
+    return std::chrono::milliseconds(value * ms);
+  }
+  return make_error(Errc::kMalformed, "parse time", text,
+                    "expected a number with an optional ms, s, m or h, not 0 and at most a year");
+}
+
+std::string format_duration(std::chrono::nanoseconds time) {
+  const double seconds = std::chrono::duration<double>(time).count();
+  if (seconds >= 1) return fmt::format("{:.4g} s", seconds);
+  return fmt::format("{:.3g} ms", seconds * 1000);
+}
+
 std::string format_figure(double value) {
   if (value >= 100) return fmt::format("{:.0f}", value);
   if (value >= 10) return fmt::format("{:.1f}", value);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -25,6 +26,13 @@ inline constexpr double kMib = 1024.0 * 1024.0;
 
 /// As format_bytes, in the form that parse_bytes reads: "4K".
 [[nodiscard]] std::string format_bytes_short(std::uint64_t bytes);
+
+/// A time: a number with ms, s, m or h; without, seconds. At least 1 ms and at most a year. Errors:
+/// Errc::kMalformed.
+[[nodiscard]] Result<std::chrono::milliseconds> parse_duration(std::string_view text);
+
+/// "250 ms", "30 s", "1.5 s".
+[[nodiscard]] std::string format_duration(std::chrono::nanoseconds time);
 
 /// Three significant digits or all before the point: "4310", "87.2", "0.123".
 [[nodiscard]] std::string format_figure(double value);
