@@ -91,6 +91,11 @@ Result<void> RegionCore::register_first() {
     }
     const std::uint64_t invalidates = count_invalidates();
     auto added = registrar_->add();
+    if (added && count_invalidates() != invalidates) {
+      if (auto removed = registrar_->remove(*added); !removed) return removed;
+      if (attempt < kFirstAttempts) continue;
+      added = make_error(Errc::kRevoked, "make region", config_.name, "it was revoked meanwhile");
+    }
     if (added) {
       seen_ = invalidates;
       current_ = Held{*added, key_epoch()};
@@ -149,8 +154,17 @@ Result<void> RegionCore::lose_memory() {
 }
 
 bool RegionCore::restore() {
+  return come_back(true);
+}
+
+bool RegionCore::resume() {
+  return come_back(false);
+}
+
+bool RegionCore::come_back(bool was_away) {
   Lock lock(mutex_);
   owner_acts_ = false;
+  if (was_away) key_is_dead_ = true;
   if (state_ == RegionState::kDead) return false;
   if (config_.on_revoke == RevokePolicy::kHandOver) {
     change_state(RegionState::kRestoring);
@@ -213,6 +227,11 @@ bool RegionCore::keeps_key() const noexcept {
 Result<void> RegionCore::try_once() {
   const std::uint64_t invalidates = count_invalidates();
   if (auto registered = register_again(); !registered) return registered;
+  // What is counted from here on has met this registration, and nothing else has.
+  if (const std::uint64_t now = count_invalidates(); now != invalidates) {
+    seen_ = now;  // nobody knows what it did to a key that nobody has
+    return make_error(Errc::kRevoked, "register", config_.name, "it was invalidated meanwhile");
+  }
   seen_ = invalidates;
   attempts_.reset();
   ++generation_;
@@ -224,8 +243,10 @@ Result<void> RegionCore::register_again() {
   if (keeps_key()) {
     if (auto probed = registrar_->probe(); !probed) return probed;
   } else {
+    if (auto ended = end_key(); !ended) return ended;
     auto added = registrar_->add();
     if (!added) return added.error();
+    key_is_dead_ = false;
     if (current_) old_.push_back(*current_);
     current_ = Held{*added, KeyEpoch(key_epoch_.load() + 1)};
     key_epoch_ = current_->epoch.value();
@@ -240,6 +261,17 @@ Result<void> RegionCore::register_again() {
     }
   }
   return {};
+}
+
+// Under fresh keys the current one lets nobody in from here on. A revoke has seen to that, or add()
+// does; else it has to go, and its number with it.
+Result<void> RegionCore::end_key() {
+  if (!current_ || config_.keys != KeyPolicy::kFresh || key_is_dead_ ||
+      registrar_->ends_keys_unrevoked()) {
+    return {};
+  }
+  const Held held = *std::exchange(current_, std::nullopt);
+  return registrar_->remove(held.registration);
 }
 
 void RegionCore::publish() {

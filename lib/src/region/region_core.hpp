@@ -61,6 +61,7 @@ class RegionCore final : public MemoryObserver, public Watcher {
 
   Result<void> quiesce() override;
   bool restore() override;
+  bool resume() override;
   void gone() override;
 
   std::optional<std::chrono::steady_clock::time_point> look() override;
@@ -82,7 +83,9 @@ class RegionCore final : public MemoryObserver, public Watcher {
   Result<void> register_first();
   Result<void> bring_back(Lock& lock, std::chrono::nanoseconds limit);
   Result<void> try_once();
+  bool come_back(bool was_away);
   Result<void> register_again();
+  Result<void> end_key();
   [[nodiscard]] std::uint64_t count_invalidates() const;
   Result<void> lose_memory();
   std::optional<std::chrono::steady_clock::time_point> attempt();
@@ -111,6 +114,7 @@ class RegionCore final : public MemoryObserver, public Watcher {
   std::unique_ptr<const RegionKeys> keys_;
   std::optional<Held> current_;
   std::vector<Held> old_;  // keys of older epochs that stay reserved
+  bool key_is_dead_ = false;  // the current one, by a revoke since it was made
   std::uint64_t revokes_ = 0;
   std::uint64_t seen_ = 0;   // invalidates when the keys were made: more, and they are stale
   bool owner_acts_ = false;  // between quiesce() and what follows it: no use looking

@@ -27,6 +27,7 @@ std::optional<Clock::time_point> RegionCore::look() {
     return std::nullopt;
   }
   if (published_.load() != nullptr && status->total == seen_) return std::nullopt;
+  if (status->total != seen_) key_is_dead_ = true;
 
   Result<void> lost;
   if (status->state == WatchState::kDead) {

@@ -40,6 +40,8 @@ class Registrar {
   [[nodiscard]] virtual const verbs::RdmaDevice& importer() const noexcept = 0;
   /// Whether a key gives no access after a revoke, once the next one is made and for ever.
   [[nodiscard]] virtual bool ends_keys() const noexcept = 0;
+  /// Whether add() makes sure of that by itself, even when there was no revoke.
+  [[nodiscard]] virtual bool ends_keys_unrevoked() const noexcept = 0;
 };
 
 /// Whether an error of add() or probe() may be gone the next time.

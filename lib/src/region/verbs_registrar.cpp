@@ -32,10 +32,7 @@ class VerbsRegistrar final : public Registrar {
         request_(request),
         paths_(paths),
         importer_(verbs::describe(pd->context, paths)),
-        source_(keys == KeyPolicy::kFresh &&
-                        importer_.importer == verbs::ImporterClass::kFaultable
-                    ? buffer_.state()->source
-                    : nullptr) {}
+        source_(keys == KeyPolicy::kFresh ? buffer_.state()->source : nullptr) {}
 
   Result<Registration> add() override {
     auto key = std::make_unique<OwnKey>();
@@ -80,6 +77,7 @@ class VerbsRegistrar final : public Registrar {
   bool ends_keys() const noexcept override {
     return source_ || importer_.importer != verbs::ImporterClass::kFaultable;
   }
+  bool ends_keys_unrevoked() const noexcept override { return source_ != nullptr; }
 
  private:
   ibv_mr* register_part(int fd, std::uint64_t length) {

@@ -43,7 +43,7 @@ void tell_users(Device::Impl& impl, const std::shared_ptr<peermr::detail::Memory
   if (dead) {
     impl.events->gone_part(*part);
   } else {
-    impl.events->restore_part(*part);
+    impl.events->resume_part(*part);
   }
 }
 
@@ -135,7 +135,7 @@ Result<void> Device::make_private(PrivateMappings mappings) {
   if (status >= 0 || status == -EALREADY) {
     impl_->events->gone_all();
   } else {
-    impl_->events->restore_all();
+    impl_->events->resume_all();
   }
   if (status < 0) return exporter_error(-status, kMake, impl_->name);
   return {};

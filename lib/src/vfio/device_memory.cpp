@@ -32,12 +32,14 @@ Result<std::uint16_t> power_control_of(const Backend& backend, const std::string
                     "it has no power management");
 }
 
-// Tells users that the memory is back; while memory decode is off it is not.
-Result<peermr::detail::MemoryEvents::Restored> restore_if_enabled(Device::Impl& device) {
+// Tells users that the memory is back; while memory decode is off it is not. `was_away`: it was
+// revoked, for certain.
+Result<peermr::detail::MemoryEvents::Restored> restore_if_enabled(Device::Impl& device,
+                                                                  bool was_away) {
   const auto enabled = device.backend->memory_enabled();
   if (!enabled) return enabled.error();
   if (!*enabled) return peermr::detail::MemoryEvents::Restored{};
-  return device.events->restore_all();
+  return was_away ? device.events->restore_all() : device.events->resume_all();
 }
 
 }  // namespace
@@ -54,7 +56,7 @@ Result<void> Device::set_memory_enabled(bool enabled) {
   }
   if (auto quiet = impl_->events->quiesce_all(); !quiet) return quiet;
   auto written = impl_->backend->write_memory_enabled(false);
-  if (!written) impl_->events->restore_all();
+  if (!written) impl_->events->resume_all();
   return written;
 }
 
@@ -73,7 +75,7 @@ Result<void> Device::set_power(PowerState state) {
   auto written = impl_->backend->write_config16(*at, wanted);
   // Back on, or still on.
   if (written.has_value() != (state == PowerState::kD0)) return written;
-  auto restored = restore_if_enabled(*impl_);
+  auto restored = restore_if_enabled(*impl_, written.has_value());
   if (written && !restored) return restored.error();
   return written;
 }
@@ -90,7 +92,7 @@ Result<void> Device::resume() {
   if (!*enabled) {
     return make_error(Errc::kRevoked, "resume", impl_->name, "its memory decode is off");
   }
-  impl_->events->restore_all();
+  impl_->events->resume_all();
   return {};
 }
 
@@ -107,7 +109,7 @@ Result<ResetReport> Device::reset() {
   const auto done = impl_->backend->reset_function();
   const auto reset_at = Clock::now();
   // A reset keeps the command register: memory that was off before still is, and so are its users.
-  const auto restored = restore_if_enabled(*impl_);
+  const auto restored = restore_if_enabled(*impl_, done.has_value());
   report.quiesce = quiet_at - start;
   report.reset = reset_at - quiet_at;
   report.restore = Clock::now() - reset_at;

@@ -56,7 +56,7 @@ Result<void> quiesce_each(const Observers& observers, bool undo) {
   for (std::size_t i = 0; i < observers.size(); ++i) {
     auto done = observers[i].observer->quiesce();
     if (done) continue;
-    for (std::size_t told = 0; undo && told < i; ++told) observers[told].observer->restore();
+    for (std::size_t told = 0; undo && told < i; ++told) observers[told].observer->resume();
     return done;
   }
   return {};
@@ -72,11 +72,19 @@ Result<void> MemoryEvents::quiesce_all() {
 }
 
 MemoryEvents::Restored MemoryEvents::restore_all() {
+  return bring_all_back(&MemoryObserver::restore);
+}
+
+MemoryEvents::Restored MemoryEvents::resume_all() {
+  return bring_all_back(&MemoryObserver::resume);
+}
+
+MemoryEvents::Restored MemoryEvents::bring_all_back(BringBack how) {
   Restored result;
   if (state() == State::kGone) return result;
   for (const auto& [observer, manual_rearm] : change_state(State::kAvailable)) {
     ++result.observers;
-    if (!manual_rearm && observer->restore()) ++result.in_use;
+    if (!manual_rearm && ((*observer).*how)()) ++result.in_use;
   }
   return result;
 }
@@ -90,11 +98,19 @@ Result<void> MemoryEvents::quiesce_part(const MemoryPart& part) {
 }
 
 MemoryEvents::Restored MemoryEvents::restore_part(const MemoryPart& part) {
+  return bring_part_back(part, &MemoryObserver::restore);
+}
+
+MemoryEvents::Restored MemoryEvents::resume_part(const MemoryPart& part) {
+  return bring_part_back(part, &MemoryObserver::resume);
+}
+
+MemoryEvents::Restored MemoryEvents::bring_part_back(const MemoryPart& part, BringBack how) {
   Restored result;
   if (state() != State::kAvailable) return result;
   for (const auto& present : users_of(part)) {
     ++result.observers;
-    if (present.observer->restore()) ++result.in_use;
+    if (((*present.observer).*how)()) ++result.in_use;
   }
   return result;
 }

@@ -20,6 +20,9 @@ class MemoryObserver {
   virtual Result<void> quiesce() = 0;
   /// The memory is back, or the revoke did not happen. True when in use again.
   virtual bool restore() = 0;
+  /// As restore(), when the memory may not have been away at all: nothing that was revoked with it
+  /// can be relied on to be gone.
+  virtual bool resume() { return restore(); }
   /// The memory will never come back. Follows quiesce().
   virtual void gone() = 0;
 };
@@ -59,6 +62,8 @@ class MemoryEvents {
   };
   /// Users of parts with manual re-arm are counted, but not told: see restore_part().
   Restored restore_all();
+  /// As restore_all(), when the memory may not have been away.
+  Restored resume_all();
 
   void gone_all();
 
@@ -68,6 +73,7 @@ class MemoryEvents {
   /// As the three above for the users of one part; the memory's state stays as it is.
   Result<void> quiesce_part(const MemoryPart& part);
   Restored restore_part(const MemoryPart& part);
+  Restored resume_part(const MemoryPart& part);
   void gone_part(const MemoryPart& part);
 
  private:
@@ -80,6 +86,9 @@ class MemoryEvents {
     bool manual_rearm;
   };
   using Observers = std::vector<Present>;
+  using BringBack = bool (MemoryObserver::*)();
+  Restored bring_all_back(BringBack how);
+  Restored bring_part_back(const MemoryPart& part, BringBack how);
   Observers change_state(State state);
   [[nodiscard]] Observers users_of(const MemoryPart& part) const;
 

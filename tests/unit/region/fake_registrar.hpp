@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <set>
 #include <string>
@@ -23,6 +24,7 @@ struct FakeDevice {
   int probes = 0;
   bool fail_remove = false;
   bool ends_keys = true;
+  std::function<void()> on_add;  // while it registers
 };
 
 class FakeRegistrar final : public detail::Registrar {
@@ -35,6 +37,7 @@ class FakeRegistrar final : public detail::Registrar {
   Result<detail::Registration> add() override {
     const std::lock_guard lock(device_.mutex);
     ++device_.adds;
+    if (device_.on_add) device_.on_add();
     if (auto ready = next(); !ready) return ready.error();
     const std::uint32_t key = ++device_.last_key;
     device_.registered.insert(key);
@@ -58,6 +61,7 @@ class FakeRegistrar final : public detail::Registrar {
 
   const verbs::RdmaDevice& importer() const noexcept override { return description_; }
   bool ends_keys() const noexcept override { return device_.ends_keys; }
+  bool ends_keys_unrevoked() const noexcept override { return false; }
 
  private:
   Result<void> next() {

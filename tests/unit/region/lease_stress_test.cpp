@@ -42,6 +42,7 @@ TEST(LeaseStress, KeyOfAHeldLeaseIsAlwaysRegistered) {
     Result<void> probe() override { return {}; }
     const verbs::RdmaDevice& importer() const noexcept override { return description_; }
     bool ends_keys() const noexcept override { return true; }
+    bool ends_keys_unrevoked() const noexcept override { return false; }
 
    private:
     verbs::RdmaDevice description_;

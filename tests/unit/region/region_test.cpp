@@ -168,6 +168,21 @@ TEST_F(RegionTest, FreshKeysOfAFaultableImporterAreNewAfterEachRevoke) {
   EXPECT_EQ(device_.probes, 0);
 }
 
+TEST_F(RegionTest, FreshKeyThatNoRevokeHasEndedIsGivenBackBeforeTheNextOneIsMade) {
+  config_.keys = KeyPolicy::kFresh;
+  const auto region = make(ImporterClass::kRevocable);
+  ASSERT_TRUE(events_->quiesce_all());
+  EXPECT_EQ(events_->resume_all().in_use, 1u);
+  EXPECT_EQ(region->key_epoch(), KeyEpoch(1));
+  EXPECT_THAT(device_.registered, ElementsAre(2u)) << "the memory was never away: the old key lives";
+  // So it is after a completion that a revoke could explain, but none did.
+  region->report_completion(IBV_WC_REM_ACCESS_ERR, Generation(1));
+  ASSERT_TRUE(region->recover({}));
+  EXPECT_THAT(device_.registered, ElementsAre(3u));
+  ASSERT_TRUE(reset());
+  EXPECT_THAT(device_.registered, ElementsAre(3u, 4u)) << "dead by the revoke, and reserved";
+}
+
 TEST_F(RegionTest, FreshKeysAreRefusedWhereOldOnesWouldBeLetInAgain) {
   config_.keys = KeyPolicy::kFresh;
   device_.ends_keys = false;

@@ -111,6 +111,25 @@ TEST_F(WatchedRegion, PausesLongerBetweenAttemptsAndGivesUpAtTheLimit) {
   EXPECT_EQ(region->state(), RegionState::kLive) << "a sign that the memory is back is heeded all the same";
 }
 
+TEST_F(WatchedRegion, InvalidateWhileItRegistersIsAnotherAttemptAndNoGenerationOfItsOwn) {
+  config_.keys = KeyPolicy::kFresh;
+  const auto region = make(ImporterClass::kRevocable);
+  revoke();
+  restore();
+  device_.on_add = [this] {
+    ++kernel_.status.total;
+    device_.on_add = nullptr;
+  };
+  EXPECT_NE(region->look(), std::nullopt);
+  EXPECT_EQ(region->generation(), Generation(0));
+  EXPECT_FALSE(region->lease());
+  EXPECT_EQ(region->look(), std::nullopt);
+  EXPECT_EQ(region->state(), RegionState::kLive);
+  EXPECT_EQ(region->look(), std::nullopt) << "nothing has happened since";
+  EXPECT_EQ(region->generation(), Generation(1));
+  EXPECT_THAT(device_.registered, ElementsAre(1u, 3u)) << "the key in between was nobody's";
+}
+
 TEST_F(WatchedRegion, IsLeftToItsOwnerWhileThatResets) {
   const auto region = make(ImporterClass::kFaultable);
   ASSERT_TRUE(events_->quiesce_all());

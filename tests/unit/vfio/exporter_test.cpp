@@ -222,7 +222,7 @@ TEST(Revoke, ThatTheKernelRefusesLeavesRegionsInUse) {
   const auto buffer = device.export_dma_buf(BarIndex(2), kPage).value();
   const auto user = use(buffer);
   EXPECT_EQ(device.revoke(buffer).error().code(), std::errc::invalid_argument);
-  EXPECT_EQ(user->calls, "qr");
+  EXPECT_EQ(user->calls, "q~");
 }
 
 TEST(Revoke, DoesNotHappenWhileTheThreadHoldsALease) {
@@ -283,10 +283,10 @@ TEST(PrivateMemory, EndsAllRegionsOrNone) {
   const auto user = use(device.export_dma_buf(BarIndex(2), kPage).value());
   exporter.failures[ExportCall::kPrivate] = EBUSY;
   EXPECT_EQ(device.make_private().error().code(), std::errc::device_or_resource_busy);
-  EXPECT_EQ(user->calls, "qr");
+  EXPECT_EQ(user->calls, "q~");
   exporter.failures.clear();
   EXPECT_TRUE(device.make_private(PrivateMappings::kZap));
-  EXPECT_EQ(user->calls, "qrqg");
+  EXPECT_EQ(user->calls, "q~qg");
 }
 
 }  // namespace

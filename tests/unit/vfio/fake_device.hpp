@@ -42,6 +42,10 @@ class Recorder final : public detail::MemoryObserver {
     calls += 'r';
     return true;
   }
+  bool resume() override {
+    calls += '~';
+    return true;
+  }
   void gone() override { calls += 'g'; }
 
   std::string calls;

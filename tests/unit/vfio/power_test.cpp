@@ -53,7 +53,7 @@ TEST_F(Power, WakingWithDecodeOffBringsNothingBack) {
 TEST_F(Power, SleepThatFailsIsUndone) {
   exporter_.config_write_error = EIO;
   EXPECT_FALSE(device_.set_power(PowerState::kD3hot));
-  EXPECT_EQ(user_->calls, "qr");
+  EXPECT_EQ(user_->calls, "q~");
 }
 
 TEST_F(Power, WakingThatFailsBringsNothingBack) {
@@ -84,11 +84,11 @@ TEST_F(Power, LeaseHeldCallsTheSleepOff) {
   EXPECT_EQ(exporter_.config[kControl], 0x0100);
 }
 
-TEST_F(Power, QuiesceHoldsUntilResume) {
+TEST_F(Power, QuiesceHoldsUntilResumeWhichSaysThatTheMemoryMayNotHaveBeenAway) {
   ASSERT_TRUE(device_.quiesce());
   EXPECT_EQ(user_->calls, "q");
   ASSERT_TRUE(device_.resume());
-  EXPECT_EQ(user_->calls, "qr");
+  EXPECT_EQ(user_->calls, "q~");
 }
 
 TEST_F(Power, ResumeWithDecodeOffIsRefused) {
