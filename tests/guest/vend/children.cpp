@@ -9,6 +9,7 @@
 
 #include <array>
 #include <chrono>
+#include <cstdio>
 #include <thread>
 
 #include "harness/lab.hpp"
@@ -25,7 +26,13 @@ Child::Child(const std::string& socket, std::uint64_t seed) {
   const int flags = ::fcntl(to_.get(), F_GETFL);
   ::fcntl(to_.get(), F_SETFL, flags | O_NONBLOCK);
   const std::string number = std::to_string(seed);
+  // It may be told to end before it can know what that means: until then the signal waits.
+  sigset_t end, before;
+  sigemptyset(&end);
+  sigaddset(&end, SIGTERM);
+  ::pthread_sigmask(SIG_BLOCK, &end, &before);
   pid_ = ::fork();
+  if (pid_ != 0) ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (pid_ < 0) give_up("cannot fork");
   if (pid_ > 0) return;
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -68,6 +75,7 @@ bool Child::end() {
   int status = 0;
   ::kill(pid_, SIGTERM);
   if (!reap(&status, 60000 * guest_test::time_scale())) return false;
+  if (WIFSIGNALED(status)) std::fprintf(stderr, "a client died of signal %d\n", WTERMSIG(status));
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 

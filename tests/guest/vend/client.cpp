@@ -184,6 +184,11 @@ int run_client(const std::string& socket, std::uint64_t seed) {
   action.sa_handler = on_stop;
   sigemptyset(&action.sa_mask);
   sigaction(SIGTERM, &action, nullptr);
+  // See Child: it was blocked.
+  sigset_t end;
+  sigemptyset(&end);
+  sigaddset(&end, SIGTERM);
+  sigprocmask(SIG_UNBLOCK, &end, nullptr);
   Client(socket, seed).run();
   return 0;
 }
