@@ -29,7 +29,7 @@ class ConnectionInTheLab : public testing::Test {
   }
   static int resets() {
     const char* count = std::getenv("RESETS");
-    return count != nullptr ? std::atoi(count) : 40;
+    return count != nullptr ? std::atoi(count) : 20;
   }
 
   /// Resets while `stream` runs; after each the memory must hold what was placed.
