@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "peermr/monitor.hpp"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <atomic>
 #include <system_error>
 #include <thread>
 #include <utility>
 
 #include "base/log.hpp"
+#include "base/quiet_thread.hpp"
 #include "peermr/watch.hpp"
 #include "region/monitor_core.hpp"
 
@@ -57,21 +55,8 @@ Result<std::unique_ptr<InvalidateCounter>> make_counter(const DmaBuf& buffer, co
 
 class Monitor::Worker {
  public:
-  explicit Worker(std::shared_ptr<detail::MonitorCore> core) : core_(std::move(core)) {
-    // The application's signals are for the application's threads.
-    sigset_t all, before;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
-    const auto unmask = [&before] { ::pthread_sigmask(SIG_SETMASK, &before, nullptr); };
-    try {
-      thread_ = std::thread([this] { run(); });
-    } catch (...) {
-      unmask();
-      throw;
-    }
-    unmask();
-    ::pthread_setname_np(thread_.native_handle(), "peermr-monitor");
-  }
+  explicit Worker(std::shared_ptr<detail::MonitorCore> core)
+      : core_(std::move(core)), thread_(start_quiet_thread("peermr-monitor", [this] { run(); })) {}
   ~Worker() {
     stop_ = true;
     core_->wake();
@@ -92,7 +77,7 @@ class Monitor::Worker {
 
   const std::shared_ptr<detail::MonitorCore> core_;
   std::atomic<bool> stop_{false};
-  std::thread thread_;
+  std::thread thread_;  // last: it uses what is above
 };
 
 Result<Monitor> Monitor::create(const MonitorOptions& options) {

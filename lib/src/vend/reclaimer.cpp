@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "vend/reclaimer.hpp"
 
-#include <pthread.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -11,6 +9,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "base/quiet_thread.hpp"
 
 namespace peermr::vend {
 
@@ -60,20 +59,15 @@ std::optional<Reclaimer::Clock::time_point> Reclaimer::reinforce(Clock::time_poi
   return now + kPatience;
 }
 
-// The application's signals are for the application's threads.
 void Reclaimer::start_thread() {
-  sigset_t all, before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
   try {
-    threads_.emplace_back([this] { run(); });
-    ::pthread_setname_np(threads_.back().native_handle(), "peermr-reclaim");
+    threads_.reserve(threads_.size() + 1);  // what can fail, fails before there is a thread
+    threads_.push_back(start_quiet_thread("peermr-reclaim", [this] { run(); }));
   } catch (const std::exception& error) {
     // Tried again by reinforce().
     log(LogLevel::kError, "take back slices of {}: cannot start a thread: {}", memory_.name(),
         error.what());
   }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 // Clearing keeps one thread busy at most: buffers that are to be taken back come first.

@@ -1,7 +1,4 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include <pthread.h>
-#include <signal.h>
-
 #include <algorithm>
 #include <atomic>
 #include <system_error>
@@ -9,6 +6,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "base/quiet_thread.hpp"
 #include "vend/vendor_core.hpp"
 
 namespace peermr::vend {
@@ -71,21 +69,8 @@ std::string_view to_string(SliceState state) noexcept {
 
 class Vendor::Worker {
  public:
-  explicit Worker(std::shared_ptr<Core> core) : core_(std::move(core)) {
-    // The application's signals are for the application's threads.
-    sigset_t all, before;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
-    const auto unmask = [&before] { ::pthread_sigmask(SIG_SETMASK, &before, nullptr); };
-    try {
-      thread_ = std::thread([this] { run(); });
-    } catch (...) {
-      unmask();
-      throw;
-    }
-    unmask();
-    ::pthread_setname_np(thread_.native_handle(), "peermr-vend");
-  }
+  explicit Worker(std::shared_ptr<Core> core)
+      : core_(std::move(core)), thread_(start_quiet_thread("peermr-vend", [this] { run(); })) {}
   ~Worker() {
     end_ = true;
     core_->wake();
@@ -106,7 +91,7 @@ class Vendor::Worker {
 
   const std::shared_ptr<Core> core_;
   std::atomic<bool> end_{false};
-  std::thread thread_;
+  std::thread thread_;  // last: it uses what is above
 };
 
 Result<Vendor> Vendor::create(vfio::Device& device, VendorOptions options) {
