@@ -51,8 +51,9 @@ static int pnic_cq_create_hw(struct pnic_dev *dev, struct pnic_cq *cq, u32 eqn, 
 
 static void pnic_cq_destroy_hw(struct pnic_dev *dev, struct pnic_cq *cq)
 {
-	pnic_admin_destroy(dev, PNIC_CMD_DESTROY_CQ, cq->cqn);
+	/* In this order: once it is destroyed, its number may be somebody else's. */
 	pnic_handle_retire(&dev->cqs, cq->cqn, &cq->handle);
+	pnic_admin_destroy(dev, PNIC_CMD_DESTROY_CQ, cq->cqn);
 }
 
 int pnic_create_cq(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,

@@ -123,8 +123,9 @@ out_sq:
 
 static void pnic_qp_destroy_hw(struct pnic_dev *dev, struct pnic_qp *qp)
 {
-	pnic_admin_destroy(dev, PNIC_CMD_DESTROY_QP, qp->ibqp.qp_num);
+	/* In this order: once it is destroyed, its number may be somebody else's. */
 	pnic_handle_retire(&dev->qps, qp->ibqp.qp_num, &qp->handle);
+	pnic_admin_destroy(dev, PNIC_CMD_DESTROY_QP, qp->ibqp.qp_num);
 }
 
 int pnic_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *attr, struct ib_udata *udata)

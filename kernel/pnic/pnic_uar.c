@@ -84,8 +84,8 @@ err_free:
 void pnic_uar_free(struct pnic_dev *dev, struct pnic_uar *uar)
 {
 	pnic_mmap_remove(uar->mmap);
+	clear_bit(uar->index, dev->uars); /* before the device may give it to the next context */
 	pnic_admin_destroy(dev, PNIC_CMD_FREE_UAR, uar->index);
-	clear_bit(uar->index, dev->uars);
 	kfree(uar);
 }
 
