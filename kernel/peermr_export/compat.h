@@ -33,6 +33,10 @@ static inline bool dma_buf_attach_revocable(struct dma_buf_attachment *attach)
 
 #endif
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0)
+#define phys_vec dma_buf_phys_vec
+#endif
+
 /* Since 7.0 */
 #ifndef kzalloc_obj
 #define kzalloc_obj(object, gfp) kzalloc(sizeof(object), gfp)
