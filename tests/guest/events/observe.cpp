@@ -29,7 +29,8 @@ struct Moment {
 Moment look(const Scene& scene) {
   Moment moment;
   moment.callbacks = scene.subject.callbacks();
-  moment.traffic = scene.load.progress(Traffic::kSlots, 400ms) ? "flows" : "waits";
+  // Of those in flight all may have been done before, with nobody having looked.
+  moment.traffic = scene.load.progress(Traffic::kSlots + 1, 400ms) ? "flows" : "waits";
   moment.buffer = word(scene.subject.access_buffer());
   moment.bar = word(scene.subject.access_bar());
   moment.state = scene.subject.state();
