@@ -99,7 +99,7 @@ PEERMR_PUBLIC int peermr_publication_acknowledge(struct peermr_publication *publ
 
 /*
  * The peer is gone, or its lease has run out, and its queue pairs are destroyed.
- * Gives nothing back: peermr_publication_release() does. -EINVAL: no such peer.
+ * Gives nothing back: peermr_publication_release() does.
  */
 PEERMR_PUBLIC int peermr_publication_remove_peer(struct peermr_publication *publication,
 						 uint64_t peer);

@@ -208,7 +208,7 @@ PEERMR_PUBLIC int peermr_borrower_borrow(struct peermr_borrower *borrower,
 PEERMR_PUBLIC int peermr_borrower_fd(const struct peermr_borrower *borrower);
 
 /*
- * Reads what the vendor has said, so that peermr_loan_status() knows; does not
+ * Reads what the vendor has said, so that peermr_loan_query() knows; does not
  * block. -ECONNRESET: the vendor is gone, and all loans with it; -EINVAL: it breaks
  * the protocol.
  */
@@ -247,8 +247,8 @@ struct peermr_loan_status {
 };
 
 /* Does not block. It knows what peermr_borrower_process() or an answer has read. */
-PEERMR_PUBLIC int peermr_loan_status(const struct peermr_loan *loan,
-				     struct peermr_loan_status *status);
+PEERMR_PUBLIC int peermr_loan_query(const struct peermr_loan *loan,
+				    struct peermr_loan_status *status);
 
 /*
  * From now on for `lease_time_ms` (0: the longest). Blocks for the answer, 10 s at
