@@ -61,7 +61,7 @@ enum peermr_vendor_event_kind {
 	PEERMR_VENDOR_ENDED = 2, /* the slice is being taken back; slice.end says why */
 	PEERMR_VENDOR_TAKEN_BACK = 3, /* nothing reaches it through that loan any more */
 	PEERMR_VENDOR_FREE = 4, /* it can be lent again */
-	PEERMR_VENDOR_REFUSED = 5, /* a borrower got no slice, or broke the protocol */
+	PEERMR_VENDOR_REFUSED = 5, /* a borrower was disconnected, as one that breaks the protocol */
 	PEERMR_VENDOR_WAITING = 6, /* for a second: an importer does not let go */
 	PEERMR_VENDOR_LOST = 7,
 	PEERMR_VENDOR_GENERATION = 8, /* the memory was revoked; borrowers are told */
