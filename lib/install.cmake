@@ -13,6 +13,14 @@ install(EXPORT peermr-targets NAMESPACE peermr:: DESTINATION "${config_dir}")
 
 peermr_install_man_pages(3
   peermr
+  peermr_borrower_borrow
+  peermr_borrower_connect
+  peermr_connection_create
+  peermr_connection_next_event
+  peermr_connection_post
+  peermr_connection_process
+  peermr_connection_publish
+  peermr_descriptor_encode
   peermr_device_export
   peermr_device_features
   peermr_device_make_private
@@ -29,10 +37,14 @@ peermr_install_man_pages(3
   peermr_monitor_create
   peermr_monitor_watch_device
   peermr_predict_path
+  peermr_publication_create
+  peermr_qp_connect
   peermr_region_cache_create
   peermr_region_keys
   peermr_region_register
   peermr_region_report_completion
+  peermr_vendor_create
+  peermr_vendor_loans
   peermr_watch_create)
 
 configure_package_config_file(peermr-config.cmake.in

@@ -123,6 +123,14 @@ def check_calls(headers, pages):
             yield f'{page.path.name}: the SYNOPSIS includes {sorted(includes)}, and should {sorted(needed)}'
 
 
+def check_overview(headers, pages):
+    """peermr(3) lists all calls."""
+    listed = {name for page in pages if page.name == 'peermr' for name, _ in page.references()}
+    for header in headers:
+        for name in sorted(set(header.functions) - listed):
+            yield f'peermr.3: {name}(3) is not in the list of pages'
+
+
 def check_words(headers, pages):
     """Functions, types and constants that pages mention exist; types are shown as they are."""
     words = set().union(*(header.words for header in headers))
@@ -201,8 +209,9 @@ def main():
     headers = [Header(path) for path in sorted((source / 'lib/include/peermr').glob('*.h'))]
     pages = [Page(path) for path in sorted((source / 'docs/man').glob('*.[1-9]'))]
     calls = [page for page in pages if page.section == '3']
-    complaints = [*check_calls(headers, calls), *check_words(headers, calls), *check_form(pages),
-                  *check_examples(source, calls), *check_lint(pages), *check_installed(sys.argv[2], sys.argv[3], pages)]
+    complaints = [*check_calls(headers, calls), *check_overview(headers, calls), *check_words(headers, calls),
+                  *check_form(pages), *check_examples(source, calls), *check_lint(pages),
+                  *check_installed(sys.argv[2], sys.argv[3], pages)]
     print(*dict.fromkeys(complaints), sep='\n', end='\n' if complaints else '')
     functions = sum(len(header.functions) for header in headers)
     print(f'{functions} calls, {len(pages)} pages, {len(complaints)} complaints')
