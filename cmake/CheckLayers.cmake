@@ -27,7 +27,8 @@ set(public_verbs verbs)
 set(public_region events lease monitor region region_cache)
 set(public_connection connection descriptor handshake messages out_of_band publication queue_pair
     replay_log work)
-set(public_capi peermr peermr_cache peermr_events peermr_watch)
+set(public_capi peermr peermr_cache peermr_connection peermr_events peermr_publication peermr_qp
+    peermr_vend peermr_watch peermr_work)
 
 set(failed FALSE)
 foreach(layer base pci vfio vend verbs region connection capi)

@@ -97,7 +97,7 @@ struct VendorEvent {
     kEnded,       ///< the slice is being taken back; status.end says why
     kTakenBack,   ///< nothing reaches it through that loan any more
     kFree,        ///< it can be lent again
-    kRefused,     ///< a borrower did not get a slice, or broke the protocol; error says why
+    kRefused,     ///< a borrower was disconnected, as one that breaks the protocol; error says why
     kWaiting,     ///< taking it back has lasted a second: an importer does not let go
     kLost,        ///< error says why
     kGeneration,  ///< the device's memory was revoked; borrowers are told

@@ -29,8 +29,11 @@ int peermr_region_cache_create(size_t unused, const peermr_region_options* regio
                                peermr_region_cache** cache) {
   const auto options = peermr::capi::to_cpp(region);
   if (!options) return fail(options.error());
+  auto followers = std::make_shared<peermr::capi::Followers>();
   *cache = new peermr_region_cache{
-      peermr::RegionCache({.unused = unused, .region = *options})};
+      .cache = peermr::RegionCache(
+          {.unused = unused, .region = peermr::capi::with_followers(*options, followers)}),
+      .followers = followers};
   return 0;
 }
 
@@ -40,7 +43,8 @@ int peermr_region_cache_get(peermr_region_cache* cache, ibv_pd* pd, const peermr
     return cache->cache.get(pd, buffer->buffer, cpp);
   });
   if (!got) return fail(got.error());
-  *region = new peermr_region{.region = *std::move(got), .cached = true};
+  *region =
+      new peermr_region{.region = *std::move(got), .cached = true, .followers = cache->followers};
   return 0;
 }
 

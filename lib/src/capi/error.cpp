@@ -2,7 +2,7 @@
 #include <cerrno>
 #include <string>
 
-#include "capi/handles.hpp"
+#include "capi/call.hpp"
 
 namespace peermr::capi {
 namespace {
@@ -19,6 +19,19 @@ int fail(const Error& error) noexcept {
   const std::error_condition condition = error.code().default_error_condition();
   if (condition.category() != std::generic_category() || condition.value() <= 0) return -EIO;
   return -condition.value();
+}
+
+int fail_for_memory() noexcept {
+  last_error() = "out of memory";
+  return -ENOMEM;
+}
+
+int refuse(std::string_view operation, std::string_view why) noexcept {
+  return fail(make_error(std::errc::invalid_argument, operation, "", why));
+}
+
+int refuse_null(std::string_view operation) noexcept {
+  return refuse(operation, "an argument is null");
 }
 
 }  // namespace peermr::capi

@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "capi/followers.hpp"
 #include "peermr/events.hpp"
 #include "peermr/monitor.hpp"
 #include "peermr/peermr.h"
@@ -40,11 +41,15 @@ struct peermr_event_queue {
 
 struct peermr_region_cache {
   peermr::RegionCache cache;
+  std::shared_ptr<peermr::capi::Followers> followers;  ///< of all its regions
 };
 
 struct peermr_region {
   std::shared_ptr<peermr::Region> region;
   bool cached = false;  ///< shared with others: let go of, not closed
+  /// Told by the region's on_event. Never null.
+  std::shared_ptr<peermr::capi::Followers> followers =
+      std::make_shared<peermr::capi::Followers>();
 };
 
 namespace peermr::capi {
@@ -52,6 +57,10 @@ namespace peermr::capi {
 /// What the options say, with what an older program's struct lacks. Null: the defaults.
 /// Errors: std::errc::invalid_argument.
 [[nodiscard]] Result<RegionOptions> to_cpp(const peermr_region_options* options);
+
+/// `options`, with `followers` told of what becomes of the region.
+[[nodiscard]] RegionOptions with_followers(RegionOptions options,
+                                           const std::shared_ptr<Followers>& followers);
 
 [[nodiscard]] peermr_state to_c(RegionState state) noexcept;
 

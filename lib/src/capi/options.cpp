@@ -55,6 +55,11 @@ Result<RegionOptions> from_complete(const peermr_region_options& options) {
 
 }  // namespace
 
+RegionOptions with_followers(RegionOptions options, const std::shared_ptr<Followers>& followers) {
+  options.on_event = [followers](const RegionEvent& event) { followers->tell(event); };
+  return options;
+}
+
 Result<RegionOptions> to_cpp(const peermr_region_options* options) {
   return complete(options).and_then(from_complete);
 }

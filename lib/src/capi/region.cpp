@@ -34,11 +34,14 @@ extern "C" {
 
 int peermr_region_register(ibv_pd* pd, const peermr_dma_buf* buffer,
                            const peermr_region_options* options, peermr_region** region) {
+  auto followers = std::make_shared<peermr::capi::Followers>();
   auto made = peermr::capi::to_cpp(options).and_then([&](const peermr::RegionOptions& cpp) {
-    return peermr::Region::create(pd, buffer->buffer, cpp);
+    return peermr::Region::create(pd, buffer->buffer,
+                                  peermr::capi::with_followers(cpp, followers));
   });
   if (!made) return fail(made.error());
-  *region = new peermr_region{std::make_shared<peermr::Region>(*std::move(made))};
+  *region = new peermr_region{.region = std::make_shared<peermr::Region>(*std::move(made)),
+                              .followers = std::move(followers)};
   return 0;
 }
 

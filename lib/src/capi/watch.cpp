@@ -2,20 +2,12 @@
 #include "peermr/peermr_watch.h"
 
 #include <cerrno>
-#include <chrono>
 
-#include "capi/handles.hpp"
+#include "capi/call.hpp"
 
 using peermr::capi::fail;
 using peermr::capi::status_of;
-
-namespace {
-
-std::uint64_t to_ns(std::chrono::steady_clock::time_point time) noexcept {
-  return static_cast<std::uint64_t>(std::chrono::nanoseconds(time.time_since_epoch()).count());
-}
-
-}  // namespace
+using peermr::capi::to_ns;
 
 extern "C" {
 

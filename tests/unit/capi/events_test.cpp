@@ -22,6 +22,8 @@
 #include "region/region_core.hpp"
 #include "vfio/fake_device.hpp"
 
+extern "C" int set_power_from_c(peermr_device* device, int power);
+
 namespace peermr {
 namespace {
 
@@ -144,7 +146,7 @@ TEST(CapiDevice, EventsOfTheKernelReachTheHandlerOnce) {
 TEST(CapiDevice, PowerStateThatDoesNotExistIsRefused) {
   auto exporter = FakeExporter::peermr();
   peermr_device device{test::open_device(exporter)};
-  EXPECT_EQ(peermr_device_set_power(&device, static_cast<peermr_power>(PEERMR_POWER_SLEEP + 2)), -EINVAL);
+  EXPECT_EQ(set_power_from_c(&device, PEERMR_POWER_SLEEP + 2), -EINVAL);
   EXPECT_EQ(peermr_device_set_power(&device, PEERMR_POWER_SLEEP), -EOPNOTSUPP);
   EXPECT_EQ(peermr_device_quiesce(&device), 0);
   EXPECT_EQ(peermr_device_resume(&device), 0);
