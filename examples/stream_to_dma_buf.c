@@ -83,6 +83,7 @@ static void turn(void)
 		if (event.kind != PEERMR_EVENT_REGION)
 			continue;
 		printf("generation %" PRIu64 "\n", event.region.generation);
+		fflush(stdout);
 		again |= event.region.generation != event.previous_generation;
 	}
 	while (take_completions() > 0)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""man_pages.py SOURCE CMAKE BUILD: the manual pages say what the C headers say, refer to pages that exist, show the example
-that is compiled, are well-formed, and are installed so that man finds each call by its name."""
+"""man_pages.py SOURCE CMAKE BUILD: the manual pages say what the C headers say, refer to pages that exist, show the
+example that is compiled, are well-formed, and are installed so that man finds each call by its name."""
 import pathlib
 import re
 import shutil
@@ -199,7 +199,7 @@ def check_installed(cmake, build, pages):
         for name in page.names:
             expected = page.text if name == page.name else f'.so man{page.section}/{page.path.name}\n'
             if files.pop(f'{name}.{page.section}', None) != expected:
-                yield f'{name}({page.section}) is not installed as {page.path.name}: is it in the list of CMakeLists.txt?'
+                yield f'{name}({page.section}) is not installed as {page.path.name}: is that in the list for CMake?'
     for name in sorted(files):
         yield f'{name} is installed, and no page has that name'
 
