@@ -117,7 +117,7 @@ class PEERMR_API RcConnection {
   /// Does what there is to do: messages, completions, recovery, regions. Does not wait.
   /// Errors: those that ended the connection: std::errc::connection_reset (the peer is gone),
   /// std::errc::timed_out, Errc::kMalformed (the peer breaks the protocol), errno of libibverbs.
-  /// All work is completed then.
+  /// All work is completed then. Errc::kLeaseHeld when this thread holds a lease: nothing happened.
   Result<void> process();
 
   /// Waits and processes until the connection is live.

@@ -72,8 +72,8 @@ class PEERMR_API Monitor {
 
   /// Does what there is to do, and returns. That may register memory and wait for leases, but it
   /// does not sleep between attempts.
-  /// Errors: std::errc::operation_not_permitted when a thread of the library's does it; errno of
-  /// epoll_wait().
+  /// Errors: std::errc::operation_not_permitted when a thread of the library's does it;
+  /// Errc::kLeaseHeld when this thread holds a lease; errno of epoll_wait().
   Result<void> process();
 
   [[nodiscard]] const std::shared_ptr<detail::MonitorCore>& core() const noexcept { return core_; }

@@ -68,7 +68,7 @@ PEERMR_PUBLIC int peermr_device_set_power(struct peermr_device *device, enum pee
  * does nothing to the device; until peermr_device_resume(), or a reset.
  */
 PEERMR_PUBLIC int peermr_device_quiesce(struct peermr_device *device);
-/* -EAGAIN: memory decode is off. */
+/* -EAGAIN: memory decode is off; -EDEADLK as reset. */
 PEERMR_PUBLIC int peermr_device_resume(struct peermr_device *device);
 
 /* Regions on its memory are dead afterwards; they still have to be closed. -EDEADLK as above, and
@@ -151,6 +151,7 @@ PEERMR_PUBLIC int peermr_device_revoke(struct peermr_device *device,
  * Lets importers map the buffer again, after `revokes` revokes.
  *   -ESTALE  it was revoked once more since
  *   -EAGAIN  the device's memory is away now
+ *   -EDEADLK  this thread holds a lease
  */
 PEERMR_PUBLIC int peermr_device_rearm(struct peermr_device *device,
 				      const struct peermr_dma_buf *buffer, uint64_t revokes);
@@ -259,7 +260,7 @@ PEERMR_PUBLIC enum peermr_verdict peermr_region_report_completion(struct peermr_
  */
 PEERMR_PUBLIC int peermr_region_recover(struct peermr_region *region, int64_t limit_ns);
 
-/* Deregisters keys that are older than `key_epoch`: peers have acknowledged newer ones. */
+/* Deregisters keys older than `key_epoch`: peers have newer ones. -EDEADLK: this thread holds a lease. */
 PEERMR_PUBLIC int peermr_region_release_keys_before(struct peermr_region *region,
 						    uint64_t key_epoch);
 

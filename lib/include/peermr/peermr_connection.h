@@ -147,6 +147,7 @@ PEERMR_PUBLIC int peermr_connection_fd(const struct peermr_connection *connectio
  *   -ETIMEDOUT   a recovery took longer than the limit, or a message of the peer's did
  *   -EINVAL      the peer breaks the protocol
  *   others       of libibverbs, or of the channel
+ * -EDEADLK ends nothing: this thread holds a lease, and nothing happened.
  */
 PEERMR_PUBLIC int peermr_connection_process(struct peermr_connection *connection);
 

@@ -52,7 +52,8 @@ PEERMR_PUBLIC int peermr_monitor_create(int own_thread, struct peermr_monitor **
 /* Borrowed; when it is readable, and there is no thread, call peermr_monitor_process(). */
 PEERMR_PUBLIC int peermr_monitor_fd(const struct peermr_monitor *monitor);
 
-/* Does what there is to do. -EPERM: a thread of the library's does it. */
+/* Does what there is to do. -EPERM: a thread of the library's does it; -EDEADLK: this thread holds a
+ * lease. */
 PEERMR_PUBLIC int peermr_monitor_process(struct peermr_monitor *monitor);
 
 enum peermr_device_event {

@@ -153,7 +153,9 @@ class PEERMR_API Region {
   Result<void> recover(std::optional<std::chrono::nanoseconds> limit = std::nullopt);
 
   /// Peers have acknowledged a key of `epoch` or later (or their leases ran out): keys older than
-  /// that are deregistered. With KeyPolicy::kStable there are none.
+  /// that are deregistered. With KeyPolicy::kStable there are none. Waits for a thread that
+  /// registers the region. Errors: Errc::kLeaseHeld; the first error of ibv_dereg_mr(), though all
+  /// is tried.
   Result<void> release_keys_before(KeyEpoch epoch);
 
   /// Dead: waits for leases, then deregisters. Closing twice succeeds.

@@ -139,11 +139,12 @@ class PEERMR_API BarMapping {
 /// A PCI device that this process owns through VFIO, or through peermr_bar where there is no IOMMU:
 /// then it can do no DMA and its memory decode stays on.
 ///
-/// Moves. All functions are thread-safe except close(), moves and the destructor. Those that
-/// revoke memory (reset(), set_memory_enabled(), set_power(), quiesce(), close()) exclude each other. They first take the
-/// keys of all regions on the device's memory away and wait until no thread holds a lease, so they
-/// must not be called by a thread that holds one (Errc::kLeaseHeld). Regions whose policy is to
-/// pause are registered again before they return.
+/// Moves. All functions are thread-safe except close(), moves and the destructor. Those that revoke
+/// memory or bring it back (reset(), set_memory_enabled(), set_power(), quiesce(), resume(),
+/// revoke(), rearm(), make_private(), close()) exclude each other. They first take the keys of all
+/// regions on the device's memory away and wait until no thread holds a lease, so they refuse a
+/// thread that holds one (Errc::kLeaseHeld), and then nothing has happened. Regions whose policy is
+/// to pause are registered again before they return.
 class PEERMR_API Device {
  public:
   struct Impl;
@@ -242,7 +243,7 @@ class PEERMR_API Device {
   Result<void> revoke(const DmaBuf& buffer);
 
   /// Lets importers map a buffer again that was exported with manual_rearm, and brings its regions
-  /// back. `revokes` is what query() said when the caller last looked after the memory. Succeeds
+  /// back. `revokes` is what query() said when the caller last looked after the memory. Does nothing
   /// when the buffer is live. Errors: Errc::kStale when it was revoked once more since, so that
   /// nothing happened; Errc::kRevoked while the device's memory is away; Errc::kDead.
   Result<void> rearm(const DmaBuf& buffer, std::uint64_t revokes);

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/may_wait.hpp"
 #include "connection/connection_core.hpp"
 #include "connection/waiter.hpp"
 
@@ -79,6 +80,8 @@ int RcConnection::fd() const noexcept {
 }
 
 Result<void> RcConnection::process() {
+  // A new key that the peer has acknowledged ends older ones.
+  if (auto may = detail::may_wait("process", "connection"); !may) return may;
   return impl_->process();
 }
 

@@ -70,8 +70,9 @@ Result<void> Publication::release_locked() {
   KeyEpoch oldest = region_.key_epoch();
   for (const auto& [peer, epoch] : peers_) oldest = std::min(oldest, epoch);
   if (oldest <= released_) return {};
-  released_ = oldest;
-  return region_.release_keys_before(oldest);
+  auto released = region_.release_keys_before(oldest);
+  if (released || released.error().code() != Errc::kLeaseHeld) released_ = oldest;
+  return released;
 }
 
 }  // namespace peermr

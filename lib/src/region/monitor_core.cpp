@@ -10,6 +10,8 @@
 #include <array>
 #include <cerrno>
 
+#include "base/may_wait.hpp"
+
 namespace peermr::detail {
 namespace {
 
@@ -116,8 +118,8 @@ Result<std::shared_ptr<MonitorCore::Watched>> MonitorCore::add_user(
 
 void MonitorCore::unsubscribe(Watched& watched, const std::atomic<bool>* user) noexcept {
   const std::lock_guard lock(mutex_);
-  const auto removed = std::erase_if(
-      watched.users, [user](const User& one) { return one.asked.get() == user; });
+  const auto removed =
+      std::erase_if(watched.users, [user](const User& one) { return one.asked.get() == user; });
   if (removed == 0 || !watched.users.empty()) return;
   // The last one: the buffer is not to be kept alive by a watch that nobody needs.
   if (const int fd = watched.counter->fd(); fd >= 0) {
@@ -148,8 +150,8 @@ void MonitorCore::set_timer() {
   itimerspec when{};
   if (!by_time_.empty()) {
     using std::chrono::nanoseconds;
-    const auto since_boot = std::chrono::duration_cast<nanoseconds>(
-        by_time_.begin()->first.time_since_epoch());
+    const auto since_boot =
+        std::chrono::duration_cast<nanoseconds>(by_time_.begin()->first.time_since_epoch());
     // 0 would disarm it.
     const auto ns = std::max<nanoseconds::rep>(since_boot.count(), 1);
     when.it_value.tv_sec = static_cast<time_t>(ns / std::nano::den);
@@ -214,6 +216,7 @@ void MonitorCore::call(const Watchers& watchers) {
 }
 
 Result<void> MonitorCore::process(int timeout_ms) {
+  if (auto may = may_wait("process", "what a monitor has heard of"); !may) return may;
   const std::lock_guard one_at_a_time(processing_);
   std::array<epoll_event, 64> events;
   const int count =

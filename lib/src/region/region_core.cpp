@@ -7,16 +7,13 @@
 #include <utility>
 
 #include "base/log.hpp"
-#include "region/read_section.hpp"
+#include "base/may_wait.hpp"
+#include "base/read_section.hpp"
 
 namespace peermr {
 
 Lease::~Lease() {
   if (keys_ != nullptr) detail::leave_section();
-}
-
-bool thread_holds_lease() noexcept {
-  return detail::in_section();
 }
 
 namespace detail {
@@ -131,13 +128,8 @@ CompletionVerdict RegionCore::report_completion(ibv_wc_status status,
   return CompletionVerdict::kRevoked;
 }
 
-Error RegionCore::lease_held(std::string_view operation) const {
-  return make_error(Errc::kLeaseHeld, operation, config_.name,
-                    "it would wait for that lease for ever");
-}
-
 Result<void> RegionCore::quiesce() {
-  if (in_section()) return lease_held("revoke");
+  if (auto may = may_wait("revoke", config_.name); !may) return may;
   const Lock lock(mutex_);
   ++revokes_;
   changed_.notify_all();
@@ -166,6 +158,7 @@ bool RegionCore::come_back(bool was_away) {
   owner_acts_ = false;
   if (was_away) key_is_dead_ = true;
   if (state_ == RegionState::kDead) return false;
+  if (!was_away && state() == RegionState::kLive) return true;
   if (config_.on_revoke == RevokePolicy::kHandOver) {
     change_state(RegionState::kRestoring);
     return false;
@@ -184,7 +177,7 @@ void RegionCore::gone() {
 }
 
 Result<void> RegionCore::recover(std::optional<std::chrono::nanoseconds> limit) {
-  if (in_section()) return lease_held("recover");
+  if (auto may = may_wait("recover", config_.name); !may) return may;
   Lock lock(mutex_);
   if (state() == RegionState::kLive) return {};
   // Policy kFail means that the first revoke is the end, whoever noticed it.
@@ -294,6 +287,7 @@ void RegionCore::unpublish() {
 }
 
 Result<void> RegionCore::release_keys_before(KeyEpoch epoch) {
+  if (auto may = may_wait("release old keys of", config_.name); !may) return may;
   const Lock lock(mutex_);
   Result<void> first_error;
   std::erase_if(old_, [&](const Held& held) {
@@ -307,7 +301,7 @@ Result<void> RegionCore::release_keys_before(KeyEpoch epoch) {
 
 Result<void> RegionCore::close() {
   if (state_ == RegionState::kDead) return {};
-  if (in_section()) return lease_held("close");
+  if (auto may = may_wait("close", config_.name); !may) return may;
   const Lock lock(mutex_);
   return die();
 }

@@ -13,7 +13,7 @@
 
 #include "peermr/region.hpp"
 #include "region/invalidate_source.hpp"
-#include "region/read_section.hpp"
+#include "base/read_section.hpp"
 #include "region/registrar.hpp"
 #include "vfio/memory_events.hpp"
 
@@ -90,7 +90,6 @@ class RegionCore final : public MemoryObserver, public Watcher {
   Result<void> lose_memory();
   std::optional<std::chrono::steady_clock::time_point> attempt();
   [[nodiscard]] bool keeps_key() const noexcept;
-  [[nodiscard]] Error lease_held(std::string_view operation) const;
   void publish();
   void unpublish();
   Result<void> die();

@@ -7,11 +7,15 @@
 #include <mutex>
 
 #include "base/log.hpp"
+#include "base/may_wait.hpp"
 #include "vfio/device_impl.hpp"
 #include "vfio/dma_buf_state.hpp"
 #include "vfio/exporter.hpp"
 
 namespace peermr::vfio {
+
+using peermr::detail::may_wait;
+
 namespace {
 
 template <typename Argument>
@@ -86,6 +90,7 @@ Result<void> Device::revoke(const DmaBuf& buffer) {
   if (!impl_->features.revoke) {
     return not_offered(kRevoke, buffer.name(), impl_->pci, impl_->features);
   }
+  if (auto may = may_wait(kRevoke, buffer.name()); !may) return may;
   const auto& part = buffer.state()->part;
   // With nobody to be told in this process it excludes nothing and waits for no other call: the
   // kernel takes each buffer back by itself, even while a reset waits for the importer of another.
@@ -112,12 +117,22 @@ Result<void> Device::rearm(const DmaBuf& buffer, std::uint64_t revokes) {
   if (!impl_->features.manual_rearm) {
     return not_offered(kRearm, buffer.name(), impl_->pci, impl_->features);
   }
+  if (auto may = may_wait(kRearm, buffer.name()); !may) return may;
   const auto transition = impl_->events->begin_transition();
+  // Should it be revoked after this, the kernel refuses.
+  const auto before = query(buffer);
+  const bool was_live = before && before->state == BufferState::kLive;
   auto argument = argument_for<peermr_export_rearm>(buffer);
   argument.revokes = revokes;
   const int status = impl_->backend->call(ExportCall::kRearm, &argument, sizeof(argument));
   if (status < 0) return exporter_error(-status, kRearm, buffer.name());
-  if (const auto& part = buffer.state()->part) impl_->events->restore_part(*part);
+  const auto& part = buffer.state()->part;
+  if (!part) return {};
+  if (was_live) {
+    impl_->events->resume_part(*part);
+  } else {
+    impl_->events->restore_part(*part);
+  }
   return {};
 }
 
@@ -126,6 +141,7 @@ Result<void> Device::make_private(PrivateMappings mappings) {
   if (!impl_->features.make_private) {
     return not_offered(kMake, impl_->name, impl_->pci, impl_->features);
   }
+  if (auto may = may_wait(kMake, impl_->name); !may) return may;
   const auto transition = impl_->events->begin_transition();
   if (auto quiet = impl_->events->quiesce_all(); !quiet) return quiet;
   peermr_export_private argument{};

@@ -6,11 +6,15 @@
 #include <string>
 
 #include "base/log.hpp"
+#include "base/may_wait.hpp"
 #include "pci/config_space.hpp"
 #include "peermr/vfio.hpp"
 #include "vfio/device_impl.hpp"
 
 namespace peermr::vfio {
+
+using peermr::detail::may_wait;
+
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -45,6 +49,7 @@ Result<peermr::detail::MemoryEvents::Restored> restore_if_enabled(Device::Impl& 
 }  // namespace
 
 Result<void> Device::set_memory_enabled(bool enabled) {
+  if (auto may = may_wait("switch memory decode of", impl_->name); !may) return may;
   const auto transition = impl_->events->begin_transition();
   const auto before = impl_->backend->memory_enabled();
   if (!before) return before.error();
@@ -61,6 +66,7 @@ Result<void> Device::set_memory_enabled(bool enabled) {
 }
 
 Result<void> Device::set_power(PowerState state) {
+  if (auto may = may_wait("change power state of", impl_->name); !may) return may;
   const auto transition = impl_->events->begin_transition();
   const auto at = power_control_of(*impl_->backend, impl_->name);
   if (!at) return at.error();
@@ -81,11 +87,13 @@ Result<void> Device::set_power(PowerState state) {
 }
 
 Result<void> Device::quiesce() {
+  if (auto may = may_wait("quiesce", impl_->name); !may) return may;
   const auto transition = impl_->events->begin_transition();
   return impl_->events->quiesce_all();
 }
 
 Result<void> Device::resume() {
+  if (auto may = may_wait("resume", impl_->name); !may) return may;
   const auto transition = impl_->events->begin_transition();
   const auto enabled = impl_->backend->memory_enabled();
   if (!enabled) return enabled.error();
@@ -97,6 +105,7 @@ Result<void> Device::resume() {
 }
 
 Result<ResetReport> Device::reset() {
+  if (auto may = may_wait("reset", impl_->name); !may) return may.error();
   const auto transition = impl_->events->begin_transition();
   if (!impl_->backend->can_reset()) {
     return make_error(std::errc::not_supported, "reset", impl_->name,
@@ -122,6 +131,7 @@ Result<ResetReport> Device::reset() {
 
 Result<void> Device::close() {
   if (!impl_ || impl_->backend->fd() < 0) return {};
+  if (auto may = may_wait("close", impl_->name); !may) return may;
   const auto transition = impl_->events->begin_transition();
   if (auto quiet = impl_->events->quiesce_all(); !quiet) return quiet;
   impl_->events->gone_all();

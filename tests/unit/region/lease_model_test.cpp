@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// The protocol of leases (region/read_section.hpp), as a model of which all interleavings are
+// The protocol of leases (base/read_section.hpp), as a model of which all interleavings are
 // walked: two readers with two sections each, a writer who replaces the keys twice.
 //
 // The machine: each reader's stores wait in a buffer and reach memory in order, at any time. Loads

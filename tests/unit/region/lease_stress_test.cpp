@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "region/fake_registrar.hpp"
-#include "region/read_section.hpp"
+#include "base/read_section.hpp"
 #include "region/region_core.hpp"
 
 namespace peermr {

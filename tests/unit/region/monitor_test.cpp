@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/read_section.hpp"
 #include "peermr/monitor.hpp"
 #include "region/monitor_core.hpp"
 
@@ -168,6 +169,13 @@ TEST_F(MonitorTest, ErrorOfTheCounterIsTheSubscribers) {
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().code().value(), EDQUOT);
   EXPECT_NE(subscribe(watcher_), nullptr) << "and leaves nothing behind";
+}
+
+TEST_F(MonitorTest, ProcessesNothingInAThreadThatHoldsALease) {
+  detail::enter_section();
+  EXPECT_EQ(core_->process(0).error().code(), Errc::kLeaseHeld);
+  detail::leave_section();
+  EXPECT_TRUE(core_->process(0));
 }
 
 TEST(Monitor, OnTheCallersLoopHasNoThreadAndProcessesWhenTold) {

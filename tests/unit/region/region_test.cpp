@@ -230,6 +230,14 @@ TEST_F(RegionTest, RecoveringALiveRegionChangesNothing) {
   EXPECT_EQ(device_.adds, 1);
 }
 
+TEST_F(RegionTest, ResumingALiveRegionChangesNothing) {
+  const auto region = make(ImporterClass::kRevocable);
+  const Lease lease = region->lease();
+  EXPECT_EQ(events_->resume_all().in_use, 1u);
+  EXPECT_EQ(region->generation(), Generation(0));
+  EXPECT_EQ(device_.adds, 1);
+}
+
 TEST_F(RegionTest, WhoHoldsALeaseMayNotWaitForLeases) {
   const auto region = make(ImporterClass::kFaultable);
   {
@@ -238,6 +246,7 @@ TEST_F(RegionTest, WhoHoldsALeaseMayNotWaitForLeases) {
     EXPECT_EQ(reset().error().code(), Errc::kLeaseHeld);
     EXPECT_EQ(region->recover({}).error().code(), Errc::kLeaseHeld);
     EXPECT_EQ(region->close().error().code(), Errc::kLeaseHeld);
+    EXPECT_EQ(region->release_keys_before(KeyEpoch(1)).error().code(), Errc::kLeaseHeld);
     EXPECT_TRUE(region->lease()) << "leases nest, and the region is as it was";
   }
   EXPECT_FALSE(thread_holds_lease());

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "base/read_section.hpp"
 #include "vfio/dma_buf_state.hpp"
 #include "vfio/fake_device.hpp"
 
@@ -225,6 +226,27 @@ TEST(Revoke, ThatTheKernelRefusesLeavesRegionsInUse) {
   EXPECT_EQ(user->calls, "q~");
 }
 
+TEST(LeaseHolder, ChangesNoDeviceWhoseUsersMayWaitForIt) {
+  auto exporter = FakeExporter::peermr();
+  Device device = open_device(exporter);
+  const auto buffer = device.export_dma_buf(BarIndex(2), kPage, {.manual_rearm = true}).value();
+  exporter.made.clear();
+  // As another thread's reset would, which waits for our lease.
+  const auto reset_under_way = buffer.state()->events->begin_transition();
+  peermr::detail::enter_section();
+  EXPECT_EQ(device.reset().error().code(), Errc::kLeaseHeld);
+  EXPECT_EQ(device.quiesce().error().code(), Errc::kLeaseHeld);
+  EXPECT_EQ(device.resume().error().code(), Errc::kLeaseHeld);
+  EXPECT_EQ(device.set_memory_enabled(false).error().code(), Errc::kLeaseHeld);
+  EXPECT_EQ(device.set_power(vfio::PowerState::kD3hot).error().code(), Errc::kLeaseHeld);
+  EXPECT_EQ(device.revoke(buffer).error().code(), Errc::kLeaseHeld);
+  EXPECT_EQ(device.rearm(buffer, 0).error().code(), Errc::kLeaseHeld);
+  EXPECT_EQ(device.make_private().error().code(), Errc::kLeaseHeld);
+  EXPECT_EQ(device.close().error().code(), Errc::kLeaseHeld);
+  peermr::detail::leave_section();
+  EXPECT_TRUE(exporter.made.empty());
+}
+
 TEST(Revoke, DoesNotHappenWhileTheThreadHoldsALease) {
   auto exporter = FakeExporter::peermr();
   Device device = open_device(exporter);
@@ -245,9 +267,20 @@ TEST(ManualRearm, KeepsRegionsWaitingAfterAReset) {
   EXPECT_EQ(report.regions, 1u);
   EXPECT_EQ(report.restored, 0u);
   EXPECT_EQ(user->calls, "q");
+  exporter.query.state = PEERMR_EXPORT_HELD;
   ASSERT_TRUE(device.rearm(buffer, 5));
   EXPECT_EQ(exporter.rearmed.revokes, 5u);
   EXPECT_EQ(user->calls, "qr");
+}
+
+TEST(ManualRearm, OfALiveBufferClaimsNoLossOfMemory) {
+  auto exporter = FakeExporter::peermr();
+  Device device = open_device(exporter);
+  const auto buffer = device.export_dma_buf(BarIndex(2), kPage, {.manual_rearm = true}).value();
+  const auto user = use(buffer);
+  exporter.query.state = PEERMR_EXPORT_LIVE;
+  ASSERT_TRUE(device.rearm(buffer, 0));
+  EXPECT_EQ(user->calls, "~");
 }
 
 TEST(ManualRearm, ThatIsRefusedRestoresNobody) {

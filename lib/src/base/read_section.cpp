@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "region/read_section.hpp"
+#include "base/read_section.hpp"
 
 #include <linux/membarrier.h>
 #include <sys/syscall.h>
