@@ -2,20 +2,12 @@
 #include "base/may_wait.hpp"
 
 #include "base/read_section.hpp"
-#include "peermr/lease.hpp"
 
-namespace peermr {
-
-bool thread_holds_lease() noexcept {
-  return detail::in_section();
-}
-
-namespace detail {
+namespace peermr::detail {
 
 Result<void> may_wait(std::string_view operation, std::string_view object) {
   if (!in_section()) return {};
   return make_error(Errc::kLeaseHeld, operation, object, "it would wait for that lease for ever");
 }
 
-}  // namespace detail
-}  // namespace peermr
+}  // namespace peermr::detail

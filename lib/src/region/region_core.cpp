@@ -16,6 +16,10 @@ Lease::~Lease() {
   if (keys_ != nullptr) detail::leave_section();
 }
 
+bool thread_holds_lease() noexcept {
+  return detail::in_section();
+}
+
 namespace detail {
 namespace {
 
