@@ -16,7 +16,7 @@ struct ConnectedPlan {
   OwnerPlan owner;
   WriterPlan writer;
   const peermr::vfio::BarMapping* memory = nullptr;  ///< what the owner's buffer is of
-  std::shared_mutex* trouble = nullptr;              ///< held, shared, by who makes some
+  std::shared_mutex* trouble = nullptr;              ///< as StreamPlan's
 };
 
 /// Both ends of a connection, on one thread: what is said of each piece of work against what the

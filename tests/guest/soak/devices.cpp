@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "soak/devices.hpp"
 
+#include <array>
 #include <cstdlib>
+#include <fstream>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -13,6 +16,10 @@ using namespace peermr;
 using namespace guest_test;
 
 namespace {
+
+constexpr std::array kDevices = {std::pair("LAB_MEM0", "LAB_MEM_BAR"),
+                                 std::pair("LAB_MEM1", "LAB_MEM_BAR"),
+                                 std::pair("LAB_IVSHMEM", "LAB_IVSHMEM_BAR")};
 
 bool is_chosen(std::string_view name) {
   const char* chosen = std::getenv("SOAK_DEVICES");
@@ -36,9 +43,7 @@ vfio::BarMapping Owned::map_part(unsigned number) const {
 std::vector<Owned> open_devices() {
   const auto container = must(vfio::Container::create());
   std::vector<Owned> devices;
-  for (const auto& [name, bar] : {std::pair("LAB_MEM0", "LAB_MEM_BAR"),
-                                  {"LAB_MEM1", "LAB_MEM_BAR"},
-                                  {"LAB_IVSHMEM", "LAB_IVSHMEM_BAR"}}) {
+  for (const auto& [name, bar] : kDevices) {
     if (!is_chosen(name)) continue;
     auto device = must(vfio::Device::open(lab_bdf(name), {.container = container}));
     const auto& features = device.exporter_features();
@@ -46,6 +51,18 @@ std::vector<Owned> open_devices() {
     devices.push_back({std::move(device), lab_bar(bar), fresh});
   }
   return devices;
+}
+
+std::size_t buffers_left() {
+  std::size_t count = 0;
+  for (const auto& [name, bar] : kDevices) {
+    if (!is_chosen(name)) continue;
+    std::ifstream list("/sys/kernel/debug/peermr_export/" + lab_bdf(name).to_string());
+    for (std::string line; std::getline(list, line);) {
+      if (line.starts_with("buffer")) ++count;
+    }
+  }
+  return count;
 }
 
 }  // namespace soak

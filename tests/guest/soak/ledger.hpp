@@ -24,11 +24,18 @@ class Ledger {
     slots_[slot] = {.sequence = sequence, .generation = generation};
   }
 
-  /// What was acknowledged so far in `generation` is in the memory, not only with the NIC.
+  /// A place has succeeded: what was acknowledged since the one before is in the memory, not only
+  /// with the NIC, and that is the memory of `generation`.
   void placed(peermr::Generation generation) {
     for (Slot& one : slots_) {
-      if (one.sequence != 0 && one.generation == generation) one.placed = true;
+      if (one.sequence == 0 || one.placed || one.given_up) continue;
+      one.generation = generation;
+      one.placed = true;
     }
+  }
+  /// It says that this may not be so.
+  void not_placed() {
+    for (Slot& one : slots_) one.given_up = !one.placed;
   }
 
   /// The write that must be there, if the memory is still of `generation`; none: there is no
@@ -50,6 +57,7 @@ class Ledger {
     std::uint64_t sequence = 0;  // acknowledged; 0: in doubt
     peermr::Generation generation;
     bool placed = false;
+    bool given_up = false;  // no later place speaks of it
   };
   std::vector<Slot> slots_;
   std::uint64_t last_ = 0;

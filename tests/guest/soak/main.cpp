@@ -14,6 +14,7 @@
 #include <signal.h>
 
 #include <chrono>
+#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <thread>
@@ -52,7 +53,7 @@ class Soak {
       add_connection(options.threads + i, first + i);
     }
     for (Owned& owned : devices_) {
-      trouble_.push_back(std::make_unique<Troublemaker>(owned.device, making_trouble_, random_()));
+      trouble_.push_back(std::make_unique<Troublemaker>(owned.device, *owned.trouble, random_()));
     }
   }
 
@@ -90,7 +91,7 @@ class Soak {
             .buffer = buffers_.back().get(),
             .keys = owned.fresh && (number / 2) % 2 == 0 ? KeyPolicy::kFresh : KeyPolicy::kStable,
             .monitor = &monitor_,
-            .trouble = &making_trouble_,
+            .trouble = owned.trouble.get(),
             .seed = random_()},
         counts_));
   }
@@ -114,7 +115,7 @@ class Soak {
                                                                   : NewGenerationPolicy::kReplay,
                                  .seed = random_()},
                       .memory = mappings_.back().get(),
-                      .trouble = &making_trouble_},
+                      .trouble = owned.trouble.get()},
         counts_));
   }
 
@@ -141,7 +142,6 @@ class Soak {
   const fuzz::Options options_;
   std::mt19937_64 random_;
   Counts& counts_;
-  std::shared_mutex making_trouble_;
   Monitor monitor_ = must(Monitor::create());
   std::vector<Owned> devices_ = open_devices();
   std::vector<std::unique_ptr<DmaBuf>> buffers_;
@@ -155,6 +155,7 @@ class Soak {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
   const fuzz::Options options = fuzz::parse_options(argc, argv, {.seconds = 20, .threads = 6});
   struct sigaction action = {};
   action.sa_handler = [](int) { told_to_end = true; };

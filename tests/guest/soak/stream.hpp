@@ -27,7 +27,7 @@ struct StreamPlan {
   const peermr::DmaBuf* buffer = nullptr;
   peermr::KeyPolicy keys = peermr::KeyPolicy::kStable;
   const peermr::Monitor* monitor = nullptr;
-  std::shared_mutex* trouble = nullptr;  ///< held, shared, by who makes some
+  std::shared_mutex* trouble = nullptr;  ///< held, shared, by who makes some with the device
   std::uint64_t seed = 0;
 };
 

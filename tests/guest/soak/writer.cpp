@@ -161,6 +161,9 @@ void Writer::finish(const Completion& done) {
   }
   ++counts_.given_back;
   if (takes_receive(done.operation)) next_message_ = std::min(next_message_, work.number);
+  if (done.operation == Operation::kPlace && done.status == CompletionStatus::kNewGeneration) {
+    ledger_.not_placed();
+  }
 }
 
 void Writer::succeeded(const Work& work, const Completion& done) {
