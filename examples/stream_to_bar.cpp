@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Streams numbered records into a ring in the BAR of a device, and resets the device meanwhile.
+// Streams numbered records into a ring in the BAR of a device, and resets the device meanwhile. What
+// was placed before a reset survives it if the device keeps its memory.
 //
 //   stream_to_bar 0000:04:00.0 2 pnic0 pnic1
 //
@@ -14,13 +15,15 @@
 #include <peermr/peermr.hpp>
 
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <deque>
 #include <thread>
 #include <vector>
 
 using namespace peermr;
+using namespace std::chrono_literals;
 
 template <typename T>
 T or_exit(Result<T> result) {
@@ -31,7 +34,7 @@ T or_exit(Result<T> result) {
   if constexpr (!std::is_void_v<T>) return *std::move(result);
 }
 
-constexpr std::uint64_t kRecords = 20000, kRing = 512;
+constexpr std::uint64_t kRecords = 20000, kRing = 512, kResets = 10;
 constexpr RegionId kId{1};
 
 int main(int argc, char** argv) {
@@ -60,11 +63,15 @@ int main(int argc, char** argv) {
       or_exit(RcConnection::create(writers_pd, or_exit(StreamChannel::adopt(UniqueFd(ends[1])))));
   std::vector<std::uint64_t> records(kRing);
   ibv_mr* source = ibv_reg_mr(writers_pd, records.data(), kRing * 8, IBV_ACCESS_LOCAL_WRITE);
-  std::uint64_t next = 0, placed = 0;
+  std::uint64_t next = 0;
+  std::atomic<std::uint64_t> placed{0};
   bool placing = false;
 
   std::thread resets([&] {
-    for (int i = 0; i < 10; ++i) or_exit(device.reset());
+    for (std::uint64_t i = 0; i < kResets; ++i) {
+      while (placed < i * (kRecords / kResets)) std::this_thread::sleep_for(1ms);
+      or_exit(device.reset());
+    }
   });
   while (placed < kRecords) {
     pollfd waits[2] = {{owner.fd(), POLLIN, 0}, {writer.fd(), POLLIN, 0}};
@@ -75,24 +82,24 @@ int main(int argc, char** argv) {
       if (event->kind != ConnectionEvent::Kind::kRegion) continue;
       std::printf("region is %s, generation %d, %d records placed\n",
                   to_string(event->region.state).data(),
-                  static_cast<int>(event->region.generation.value()), static_cast<int>(placed));
+                  static_cast<int>(event->region.generation.value()),
+                  static_cast<int>(placed.load()));
     }
-    std::array<Completion, 32> done;
-    const std::size_t count = writer.poll(done);
-    for (std::size_t i = 0; i < count; ++i) {
-      if (done[i].operation == Operation::kPlace) placing = false;
-      if (done[i].status == CompletionStatus::kFailed) {
-        std::fprintf(stderr, "%s\n", ibv_wc_status_str(done[i].wc_status));
+    // All of them: what is left in there wakes nobody.
+    for (std::array<Completion, 1> done; writer.poll(done) != 0;) {
+      if (done[0].operation == Operation::kPlace) placing = false;
+      if (done[0].status == CompletionStatus::kFailed) {
+        std::fprintf(stderr, "%s\n", ibv_wc_status_str(done[0].wc_status));
         std::exit(1);
       }
-      if (done[i].status != CompletionStatus::kSuccess) {
+      if (done[0].status != CompletionStatus::kSuccess) {
         next = placed;  // what was not placed is written again
-      } else if (done[i].operation == Operation::kPlace) {
-        placed = done[i].id;
+      } else if (done[0].operation == Operation::kPlace) {
+        placed = done[0].id;
       }
     }
     // Half a ring, then wait until it is in the memory of the device.
-    if (placing || !writer.remote_region(kId)) continue;
+    if (placing || placed >= kRecords || !writer.remote_region(kId)) continue;
     for (; next < placed + kRing / 2; ++next) {
       records[next % kRing] = next + 1;
       if (!writer.post({.operation = Operation::kWrite,
@@ -107,7 +114,7 @@ int main(int argc, char** argv) {
     placing = writer.post({.operation = Operation::kPlace, .id = next, .region = kId}).has_value();
   }
   resets.join();
-  std::printf("%d records placed in %d generations\n", static_cast<int>(placed),
+  std::printf("%d records placed in %d generations\n", static_cast<int>(placed.load()),
               static_cast<int>(region.generation().value()) + 1);
   ibv_dereg_mr(source);
 }

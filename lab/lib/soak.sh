@@ -6,12 +6,12 @@
 soak_topologies=(switch root-ports)
 
 command_soak() {
-  local seed='' minutes=10 topologies=("${soak_topologies[@]}") topology build=guest
+  local seed='' minutes=10 topologies=("${soak_topologies[@]}") topology only='' build=guest
   while (($#)); do
     case $1 in
       --seed) need_number "$1" "$#" "${2:-}" && seed=$2 && shift ;;
       --minutes) need_number "$1" "$#" "${2:-}" && minutes=$2 && shift ;;
-      --topology) need_value "$1" $# && topologies=("$2") && shift ;;
+      --topology) need_value "$1" $# && topologies=("$2") only=" $1 $2" && shift ;;
       --no-build) build=nothing ;;
       *) usage_error "soak: unknown option '$1'" ;;
     esac
@@ -21,9 +21,15 @@ command_soak() {
   for topology in "${topologies[@]}"; do need_topology "$topology"; done
   begin
   prepare_all "$build"
+  seed=${seed:-$RANDOM$RANDOM}
+  soak_reports=()
+  soak_failed=
   for topology in "${topologies[@]}"; do
-    soak_in "$topology" "${seed:-$RANDOM$RANDOM}" "$minutes"
+    soak_in "$topology" "$seed" "$minutes"
   done
+  soak_summary $((2 * ${#topologies[@]})) || die "the soak failed" \
+    "again: $LAB_COMMAND_LINE soak --seed $seed --minutes $minutes$only" \
+    "logs: $LAB_LOGS"
 }
 
 # need_number OPTION COUNT VALUE
@@ -32,13 +38,21 @@ need_number() {
   [[ $3 =~ ^[0-9]{1,9}$ ]] || usage_error "$1: not a number: '$3'"
 }
 
-# soak_in TOPOLOGY SEED MINUTES: half the time with each kind of importer. What the guest says goes to stdout.
+# soak_in TOPOLOGY SEED MINUTES: half the time with each kind of importer. What the guest says goes to stdout; what it reports,
+# into a file of soak_reports; a failure is added to soak_failed.
 soak_in() {
   local topology=$1 seed=$2 seconds=$(($3 * 30)) status=0
   say "soak in topology $topology, seed $seed, $3 minutes"
   new_guest "soak-$topology"
-  printf 'exec bash /src/tests/guest/soak.test.sh --seconds %s --seed %s' "$seconds" "$seed" >"$guest_dir/share/job"
+  soak_reports+=("$guest_dir/share/soak.json")
+  : >"${soak_reports[-1]}"
+  printf 'exec bash /src/tests/guest/soak.test.sh --report /share/soak.json --seconds %s --seed %s' "$seconds" "$seed" \
+    >"$guest_dir/share/job"
   run_in_guest "$topology" $((2 * seconds + 300)) || status=$?
-  ((status == 0)) || die "the soak in topology $topology failed, status $status" \
-    "again: $LAB_COMMAND_LINE soak --topology $topology --seed $seed --minutes $3" "logs: $guest_dir"
+  ((status == 0)) || soak_failed+="${soak_failed:+; }topology $topology, status $status"
+}
+
+# soak_summary RUNS: of all reports. Fails unless there are so many runs, and all is as it must be.
+soak_summary() {
+  awk -v wanted="$1" -v failed="$soak_failed" -f "$LAB_DIR/lib/soak-summary.awk" "${soak_reports[@]}"
 }

@@ -100,9 +100,11 @@ Usage: $LAB_COMMAND_LINE soak [OPTIONS]
 Several streams write and read back numbered records, between two NICs and into memory
 of three VFIO devices, while these are reset (by their owner and behind its back),
 switched off and put to sleep at random moments: half the time with an importer that
-takes faults, half with one whose keys die. Fails when a write that was acknowledged
-is missing and the application was not told of a new generation, when an old key is
-let in, or when anything is stuck or left. 'test' runs a short form.
+takes faults, half with one whose keys die. Connections send numbered messages besides.
+Fails when a write or message that was acknowledged is missing and the application was
+not told of a new generation, when a message is taken twice, when an old key is let in,
+or when anything is stuck or left. Ends with a table of what was done and found, and
+with the same as a line of JSON. 'test' runs a short form.
   --minutes N        for each topology; default 10
   --seed N           what happens to the memory, and when; default: another each time
   --topology NAME    default: ${soak_topologies[*]}, one after the other

@@ -32,7 +32,7 @@ refused "cannot write '/nowhere/x.json'" bench --json /nowhere/x.json
 refused 'wants a terminal' shell
 refused "takes no arguments" clean --all
 
-for command in bench test shell exec build kernel setup versions clean; do
+for command in bench test soak shell exec build kernel setup versions clean; do
   if ! "$LAB_RUN" "$command" --help | grep -q "^Usage: .* $command"; then
     echo "no help for $command"
     failed=1

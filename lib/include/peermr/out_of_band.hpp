@@ -64,8 +64,8 @@ class PEERMR_API StreamChannel final : public OutOfBand {
 
   ~StreamChannel() override;
 
-  /// Errors: std::errc::message_size, std::errc::no_buffer_space (the peer does not read), errno of
-  /// send().
+  /// Errors: std::errc::message_size, std::errc::no_buffer_space (the peer does not read),
+  /// ECONNRESET, errno of send().
   Result<void> send(std::span<const std::byte> message) override;
   /// Errors: ECONNRESET, ETIMEDOUT (it stopped within a message), Errc::kMalformed, errno of
   /// recv().

@@ -19,6 +19,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr std::size_t kLengthBytes = 4;
 constexpr const char* kObject = "out-of-band channel";
+constexpr const char* kClosed = "the peer has closed it";
 
 Result<void> check_socket(int fd) {
   int type = 0;
@@ -80,6 +81,8 @@ Result<void> StreamChannel::Impl::flush() {
     const ssize_t sent = ::send(fd(), out_.data(), out_.size(), MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return {};
+    // However it is found out, to the caller it is the same.
+    if (sent < 0 && errno == EPIPE) return errno_error(ECONNRESET, "send on", kObject, kClosed);
     if (sent < 0) return errno_error(errno, "send on", kObject);
     out_.erase(out_.begin(), out_.begin() + sent);
   }
@@ -111,7 +114,7 @@ Result<std::optional<std::vector<std::byte>>> StreamChannel::Impl::receive() {
       return errno_error(ETIMEDOUT, "receive on", kObject, "the peer stopped within a message");
     }
     if (got < 0) return errno_error(errno, "receive on", kObject);
-    if (got == 0) return errno_error(ECONNRESET, "receive on", kObject, "the peer has closed it");
+    if (got == 0) return errno_error(ECONNRESET, "receive on", kObject, kClosed);
     if (have_ == 0) begun_ = Clock::now();
     have_ += static_cast<std::size_t>(got);
   }

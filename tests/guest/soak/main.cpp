@@ -1,25 +1,29 @@
 // SPDX-License-Identifier: BSD-2-Clause
 //
-// Verified traffic between two NICs into memory of several VFIO devices, while that memory is reset,
-// switched off, put to sleep and reset by others at random moments. What was acknowledged must be
-// there, unless the application was told of a new generation; who uses keys of earlier generations
-// must not get in; nothing may be stuck or left.
+// Verified traffic between two NICs into memory of several VFIO devices, while that memory is
+// reset, switched off, put to sleep and reset by others at random moments. What was acknowledged
+// must be there, unless the application was told of a new generation; who uses keys of earlier
+// generations must not get in; nothing may be stuck or left. Some of the traffic goes through
+// connections, whose messages have to be taken once and in order.
 //
-//   soak [--seed N] [--seconds N] [--threads N]     --threads: streams
+//   soak [--seed N] [--seconds N] [--threads N]     --threads: streams, beside two connections for
+//                                                   each three of them
 //
-// Ends with a line of JSON.
+// Ends with a line of JSON, on SIGTERM earlier.
 
-#include <algorithm>
+#include <signal.h>
+
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <memory>
-#include <string_view>
 #include <thread>
 #include <vector>
 
 #include "fuzz/ioctl_fuzz.hpp"
+#include "soak/connected.hpp"
+#include "soak/devices.hpp"
+#include "soak/report.hpp"
 #include "soak/stream.hpp"
 #include "soak/trouble.hpp"
 
@@ -28,46 +32,13 @@ namespace {
 using namespace soak;
 using namespace peermr;
 using namespace guest_test;
+using Clock = std::chrono::steady_clock;
 
-constexpr std::uint64_t kPart = 64 << 10;  // of a BAR, for each stream
-
-struct Owned {
-  vfio::Device device;
-  BarIndex bar;
-  bool fresh;  // its exporter and the importer can keep fresh keys
-};
-
-struct Totals {
-  std::uint64_t invalidates = 0;
-  std::uint64_t generations = 0;
-  std::uint64_t failures = 0;
-  std::array<std::uint64_t, kKinds.size()> done{};
-  std::array<bool, kKinds.size()> possible{};  ///< with any of the devices
-};
+std::atomic<bool> told_to_end{false};
 
 std::size_t open_files() {
   const std::filesystem::directory_iterator files("/proc/self/fd");
   return static_cast<std::size_t>(std::distance(begin(files), end(files)));
-}
-
-/// SOAK_DEVICES, a list of names, chooses some of the lab's.
-bool is_chosen(std::string_view name) {
-  const char* chosen = std::getenv("SOAK_DEVICES");
-  return chosen == nullptr || std::string_view(chosen).find(name) != std::string_view::npos;
-}
-
-std::vector<Owned> open_devices() {
-  const auto container = must(vfio::Container::create());
-  std::vector<Owned> devices;
-  for (const auto& [name, bar] : {std::pair("LAB_MEM0", "LAB_MEM_BAR"), {"LAB_MEM1", "LAB_MEM_BAR"},
-                                  {"LAB_IVSHMEM", "LAB_IVSHMEM_BAR"}}) {
-    if (!is_chosen(name)) continue;
-    auto device = must(vfio::Device::open(lab_bdf(name), {.container = container}));
-    const auto& features = device.exporter_features();
-    const bool fresh = features.revoke && features.manual_rearm;
-    devices.push_back({std::move(device), lab_bar(bar), fresh});
-  }
-  return devices;
 }
 
 class Soak {
@@ -75,8 +46,14 @@ class Soak {
   Soak(const fuzz::Options& options, Counts& counts)
       : options_(options), random_(options.seed), counts_(counts) {
     for (unsigned i = 0; i < options.threads; ++i) add_stream(i);
+    // Any four in a row have all combinations of key policy and what becomes of work in a new
+    // generation; any twelve, on each device.
+    const auto first = static_cast<unsigned>(random_() % 12);
+    for (unsigned i = 0; i < (options.threads * 2 + 2) / 3; ++i) {
+      add_connection(options.threads + i, first + i);
+    }
     for (Owned& owned : devices_) {
-      trouble_.push_back(std::make_unique<Troublemaker>(owned.device, making_trouble_, random_()));
+      trouble_.push_back(std::make_unique<Troublemaker>(owned.device, *owned.trouble, random_()));
     }
   }
 
@@ -84,9 +61,13 @@ class Soak {
     std::atomic<bool> stop_trouble = false, stop = false;
     std::vector<std::thread> threads;
     for (auto& stream : streams_) threads.emplace_back([&] { stream->run(stop); });
+    for (auto& stream : connected_) threads.emplace_back([&] { stream->run(stop); });
     std::vector<std::thread> trouble;
     for (auto& maker : trouble_) trouble.emplace_back([&] { maker->run(stop_trouble); });
-    std::this_thread::sleep_for(std::chrono::duration<double>(options_.seconds));
+    for (const auto end = Clock::now() + std::chrono::duration<double>(options_.seconds);
+         Clock::now() < end && !told_to_end;) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
     // The memory stays from here on: what is under way comes to a good end.
     stop_trouble = true;
     for (auto& thread : trouble) thread.join();
@@ -100,27 +81,54 @@ class Soak {
   void add_stream(unsigned number) {
     Owned& owned = devices_[number % devices_.size()];
     const bool swap = (number / devices_.size()) % 2 == 1;
-    buffers_.push_back(std::make_unique<DmaBuf>(must(owned.device.export_dma_buf(
-        owned.bar, {.offset_bytes = number * kPart, .length_bytes = kPart}))));
     const char* target = swap ? "LAB_NIC0" : "LAB_NIC1";
-    watches_.push_back(must(Watch::create(*buffers_.back(), lab_bdf(target))));
+    add_buffer(owned, number, target);
     streams_.push_back(std::make_unique<Stream>(
-        StreamPlan{.number = number,
-                   .initiator = swap ? "LAB_NIC1" : "LAB_NIC0",
-                   .target = target,
-                   .buffer = buffers_.back().get(),
-                   .keys = owned.fresh && (number / 2) % 2 == 0 ? KeyPolicy::kFresh
-                                                                : KeyPolicy::kStable,
-                   .monitor = &monitor_,
-                   .trouble = &making_trouble_,
-                   .seed = random_()},
+        StreamPlan{
+            .number = number,
+            .initiator = swap ? "LAB_NIC1" : "LAB_NIC0",
+            .target = target,
+            .buffer = buffers_.back().get(),
+            .keys = owned.fresh && (number / 2) % 2 == 0 ? KeyPolicy::kFresh : KeyPolicy::kStable,
+            .monitor = &monitor_,
+            .trouble = owned.trouble.get(),
+            .seed = random_()},
         counts_));
+  }
+
+  void add_connection(unsigned number, unsigned variant) {
+    Owned& owned = devices_[variant % devices_.size()];
+    const bool swap = variant % 2 == 1;
+    const char* target = swap ? "LAB_NIC0" : "LAB_NIC1";
+    add_buffer(owned, number, target);
+    mappings_.push_back(std::make_unique<vfio::BarMapping>(owned.map_part(number)));
+    connected_.push_back(std::make_unique<ConnectedStream>(
+        ConnectedPlan{.owner = {.number = number,
+                                .nic = target,
+                                .buffer = buffers_.back().get(),
+                                .keys = owned.fresh && variant % 2 == 0 ? KeyPolicy::kFresh
+                                                                        : KeyPolicy::kStable,
+                                .monitor = &monitor_},
+                      .writer = {.number = number,
+                                 .nic = swap ? "LAB_NIC1" : "LAB_NIC0",
+                                 .policy = (variant / 2) % 2 == 0 ? NewGenerationPolicy::kGiveBack
+                                                                  : NewGenerationPolicy::kReplay,
+                                 .seed = random_()},
+                      .memory = mappings_.back().get(),
+                      .trouble = owned.trouble.get()},
+        counts_));
+  }
+
+  void add_buffer(const Owned& owned, unsigned number, const char* target) {
+    buffers_.push_back(std::make_unique<DmaBuf>(owned.export_part(number)));
+    watches_.push_back(must(Watch::create(*buffers_.back(), lab_bdf(target))));
   }
 
   Totals totals() const {
     Totals totals;
     for (const Watch& watch : watches_) totals.invalidates += must(watch.status()).total;
     for (const auto& stream : streams_) totals.generations += stream->generation().value();
+    for (const auto& stream : connected_) totals.generations += stream->generation().value();
     for (const auto& maker : trouble_) {
       totals.failures += maker->failures();
       for (std::size_t i = 0; i < kKinds.size(); ++i) {
@@ -134,47 +142,24 @@ class Soak {
   const fuzz::Options options_;
   std::mt19937_64 random_;
   Counts& counts_;
-  std::shared_mutex making_trouble_;
   Monitor monitor_ = must(Monitor::create());
   std::vector<Owned> devices_ = open_devices();
   std::vector<std::unique_ptr<DmaBuf>> buffers_;
   std::vector<Watch> watches_;
+  std::vector<std::unique_ptr<vfio::BarMapping>> mappings_;
   std::vector<std::unique_ptr<Stream>> streams_;
+  std::vector<std::unique_ptr<ConnectedStream>> connected_;
   std::vector<std::unique_ptr<Troublemaker>> trouble_;
 };
-
-/// Whether all that must be 0 is, and all that must happen did.
-bool report(const Counts& counts, const Totals& totals, std::size_t files_left) {
-  const auto number = [](std::uint64_t value) { return static_cast<unsigned long long>(value); };
-  std::printf("{\"missing\": %llu, \"intruded\": %llu, \"stuck\": %llu, \"unexplained\": %llu, "
-              "\"failures\": %llu, \"files_left\": %llu, ",
-              number(counts.missing), number(counts.intruded), number(counts.stuck),
-              number(counts.unexplained), number(totals.failures), number(files_left));
-  std::printf("\"operations\": %llu, \"writes\": %llu, \"verified\": %llu, \"errors\": %llu, "
-              "\"intrusions\": %llu, \"invalidates\": %llu, \"generations\": %llu",
-              number(counts.writes + counts.reads), number(counts.writes), number(counts.verified),
-              number(counts.errors), number(counts.intrusions), number(totals.invalidates),
-              number(totals.generations));
-  for (const Kind kind : kKinds) {
-    std::printf(", \"%s\": %llu", to_string(kind).data(),
-                number(totals.done[static_cast<std::size_t>(kind)]));
-  }
-  std::printf("}\n");
-  bool happened = counts.writes > 0 && counts.verified > 0 && counts.intrusions > 0 &&
-                  totals.invalidates > 0;
-  for (std::size_t i = 0; i < kKinds.size(); ++i) {
-    happened = happened && (totals.done[i] > 0 || !totals.possible[i]);
-  }
-  if (!happened) std::printf("FAILED: something never happened\n");
-  return happened && counts.missing + counts.intruded + counts.stuck + counts.unexplained +
-                             totals.failures + files_left ==
-                         0;
-}
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
   const fuzz::Options options = fuzz::parse_options(argc, argv, {.seconds = 20, .threads = 6});
+  struct sigaction action = {};
+  action.sa_handler = [](int) { told_to_end = true; };
+  sigaction(SIGTERM, &action, nullptr);
   const std::size_t files = open_files();
   Counts counts;
   auto soak = std::make_unique<Soak>(options, counts);

@@ -10,6 +10,10 @@ namespace soak {
 
 inline constexpr std::size_t kRecordBytes = 512;
 
+/// Bytes of a buffer that a stream uses.
+inline constexpr std::uint32_t kSlots = 64;
+inline constexpr std::uint64_t kStreamBytes = kSlots * kRecordBytes;
+
 /// Of the writer who uses keys that it should have forgotten.
 inline constexpr std::uint32_t kIntruder = ~0u;
 

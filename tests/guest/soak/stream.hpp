@@ -14,23 +14,11 @@
 #include <string>
 
 #include "revoke/link.hpp"
+#include "soak/counts.hpp"
 #include "soak/ledger.hpp"
 #include "soak/record.hpp"
 
 namespace soak {
-
-/// What all streams saw. The first four must be 0 in the end.
-struct Counts {
-  std::atomic<std::uint64_t> missing{0};   ///< acknowledged, not there, and no new generation told
-  std::atomic<std::uint64_t> intruded{0};  ///< an old key under fresh keys was let in
-  std::atomic<std::uint64_t> stuck{0};     ///< no completion, or no recovery, in time
-  std::atomic<std::uint64_t> unexplained{0};  ///< an error that no revoke explains
-  std::atomic<std::uint64_t> writes{0};
-  std::atomic<std::uint64_t> reads{0};
-  std::atomic<std::uint64_t> verified{0};
-  std::atomic<std::uint64_t> errors{0};  ///< completions in error that a revoke explains
-  std::atomic<std::uint64_t> intrusions{0};
-};
 
 struct StreamPlan {
   std::uint32_t number = 0;
@@ -39,13 +27,9 @@ struct StreamPlan {
   const peermr::DmaBuf* buffer = nullptr;
   peermr::KeyPolicy keys = peermr::KeyPolicy::kStable;
   const peermr::Monitor* monitor = nullptr;
-  std::shared_mutex* trouble = nullptr;  ///< held, shared, by who makes some
+  std::shared_mutex* trouble = nullptr;  ///< held, shared, by who makes some with the device
   std::uint64_t seed = 0;
 };
-
-/// Bytes of a buffer that a stream uses.
-inline constexpr std::uint32_t kSlots = 64;
-inline constexpr std::uint64_t kStreamBytes = kSlots * kRecordBytes;
 
 class Stream {
  public:

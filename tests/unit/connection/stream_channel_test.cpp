@@ -89,7 +89,7 @@ TEST_F(Stream, PeerThatIsGoneIsSaidSo) {
   peer_.reset();
   EXPECT_EQ(*channel_->receive().value(), bytes_of("hello"));
   EXPECT_EQ(error_of_receive(), std::errc::connection_reset);
-  EXPECT_FALSE(channel_->send(bytes_of("x")));
+  EXPECT_EQ(channel_->send(bytes_of("x")).error().code(), std::errc::connection_reset);
 }
 
 TEST_F(Stream, PeerThatStopsWithinAMessageRunsOutOfTime) {
