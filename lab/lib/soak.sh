@@ -25,11 +25,12 @@ command_soak() {
   soak_reports=()
   soak_failed=
   for topology in "${topologies[@]}"; do
-    soak_in "$topology" "$seed" "$minutes"
+    soak_in "$topology" "$topology" '' $((minutes * 25)) --seed "$seed"
+    # Streams without connections have nobody who repeats what gets lost.
+    soak_in "$topology" "$topology, lossy wire" '--lose 100' $((minutes * 5)) --seed "$seed" --threads 0
   done
-  soak_summary $((2 * ${#topologies[@]})) || die "the soak failed" \
-    "again: $LAB_COMMAND_LINE soak --seed $seed --minutes $minutes$only" \
-    "logs: $LAB_LOGS"
+  soak_summary $((4 * ${#topologies[@]})) || die "the soak failed" \
+    "again: $LAB_COMMAND_LINE soak --seed $seed --minutes $minutes$only" "logs: $LAB_LOGS"
 }
 
 # need_number OPTION COUNT VALUE
@@ -38,18 +39,19 @@ need_number() {
   [[ $3 =~ ^[0-9]{1,9}$ ]] || usage_error "$1: not a number: '$3'"
 }
 
-# soak_in TOPOLOGY SEED MINUTES: half the time with each kind of importer. What the guest says goes to stdout; what it reports,
-# into a file of soak_reports; a failure is added to soak_failed.
+# soak_in TOPOLOGY NAME PNICD-ARGUMENTS SECONDS ARGUMENTS...: in a guest of its own, so many seconds with each kind of importer.
+# What the guest says goes to stdout; what it reports, into a file of soak_reports; a failure is added to soak_failed.
 soak_in() {
-  local topology=$1 seed=$2 seconds=$(($3 * 30)) status=0
-  say "soak in topology $topology, seed $seed, $3 minutes"
+  local topology=$1 name=$2 VM_PNICD_ARGS=$3 seconds=$4 status=0
+  shift 4
+  say "soak: $name, $((2 * seconds)) seconds, $*"
   new_guest "soak-$topology"
   soak_reports+=("$guest_dir/share/soak.json")
   : >"${soak_reports[-1]}"
-  printf 'exec bash /src/tests/guest/soak.test.sh --report /share/soak.json --seconds %s --seed %s' "$seconds" "$seed" \
-    >"$guest_dir/share/job"
+  printf 'exec bash /src/tests/guest/soak.test.sh --report /share/soak.json --seconds %s' "$seconds" >"$guest_dir/share/job"
+  printf ' %q' "$@" >>"$guest_dir/share/job"
   run_in_guest "$topology" $((2 * seconds + 300)) || status=$?
-  ((status == 0)) || soak_failed+="${soak_failed:+; }topology $topology, status $status"
+  ((status == 0)) || soak_failed+="${soak_failed:+; }$name: status $status"
 }
 
 # soak_summary RUNS: of all reports. Fails unless there are so many runs, and all is as it must be.

@@ -100,7 +100,8 @@ Usage: $LAB_COMMAND_LINE soak [OPTIONS]
 Several streams write and read back numbered records, between two NICs and into memory
 of three VFIO devices, while these are reset (by their owner and behind its back),
 switched off and put to sleep at random moments: half the time with an importer that
-takes faults, half with one whose keys die. Connections send numbered messages besides.
+takes faults, half with one whose keys die. Connections send numbered messages besides,
+a sixth of the time on a wire that loses messages and acknowledgements.
 Fails when a write or message that was acknowledged is missing and the application was
 not told of a new generation, when a message is taken twice, when an old key is let in,
 or when anything is stuck or left. Ends with a table of what was done and found, and

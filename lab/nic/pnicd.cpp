@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -21,6 +22,7 @@
 #include "base/log.hpp"
 #include "engine.hpp"
 #include "in_process_wire.hpp"
+#include "lossy_wire.hpp"
 #include "memory_device.hpp"
 #include "memory_options.hpp"
 #include "pnicd_version.hpp"
@@ -121,7 +123,9 @@ struct ServedMemory {
   }
 };
 
-int serve(const EngineOptions& options, const std::vector<MemoryDeviceOptions>& memories) {
+/// `lose`: one in so many segments; 0: none.
+int serve(const EngineOptions& options, const std::vector<MemoryDeviceOptions>& memories,
+          uint32_t lose) {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
@@ -136,7 +140,8 @@ int serve(const EngineOptions& options, const std::vector<MemoryDeviceOptions>& 
   raise_open_file_limit();
 
   InProcessWire wire;
-  auto engine = Engine::create(options, wire);
+  LossyWire lossy(wire, std::max(lose, 1u));
+  auto engine = lose == 0 ? Engine::create(options, wire) : Engine::create(options, lossy);
   if (!engine) return fail(engine.error());
   std::vector<ServedMemory> served;
   for (const MemoryDeviceOptions& memory : memories) {
@@ -157,6 +162,7 @@ int serve(const EngineOptions& options, const std::vector<MemoryDeviceOptions>& 
 int main(int argc, char** argv) {
   EngineOptions options;
   std::vector<std::string> memory_texts;
+  uint32_t lose = 0;
   std::string level = "warning";
   const std::map<std::string, LogLevel> levels = {
       {"trace", LogLevel::kTrace},     {"debug", LogLevel::kDebug}, {"info", LogLevel::kInfo},
@@ -180,6 +186,9 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(0u, 1000000u));
   app.add_flag("--break-fence", options.nic.break_fence,
                "For tests: INVALIDATE_MR completes 2 ms before accesses to the memory end");
+  app.add_option("--lose", lose,
+                 "For tests: of so many segments on the wire one, executed or not, gets no answer")
+      ->check(CLI::Range(1u, 1u << 30));
   app.set_version_flag("--version", std::string("pnicd ") + PNICD_VERSION);
   try {
     app.parse(argc, argv);
@@ -200,5 +209,5 @@ int main(int argc, char** argv) {
     return 2;
   }
   set_log_level(levels.at(level));
-  return serve(options, memories);
+  return serve(options, memories, lose);
 }

@@ -38,7 +38,7 @@ kill_victim() {
 }
 
 kill_owner() {
-  SOAK_DEVICES="LAB_MEM0 LAB_MEM1" "$programs/soak" --threads 4 --seconds 600 >victim.log 2>&1 &
+  SOAK_DEVICES="LAB_MEM0 LAB_MEM1" "$programs/soak" --threads 4 --connections 2 --seconds 600 >victim.log 2>&1 &
   victim=$!
   random_while
   kill_victim "$1" victim.log
@@ -48,7 +48,8 @@ kill_owner() {
 # Its borrowers end with status 0 when all that fails does so because of its death.
 kill_vendor() {
   local i borrowers=()
-  peermr vend "$LAB_MEM0" --bar "$LAB_MEM_BAR" --slice 64K --range 1M:192K --lease 1s --socket ./vend.sock >vend.out 2>&1 &
+  : >vend.out
+  peermr vend "$LAB_MEM0" --bar "$LAB_MEM_BAR" --slice 64K --range 1M:192K --lease 1s --socket ./vend.sock >>vend.out 2>&1 &
   victim=$!
   for ((i = 0; i < 100 * LAB_TIME_SCALE; i++)); do
     ! grep -q socket vend.out || break
@@ -74,7 +75,7 @@ modprobe dmabuf_watch
 use_exporter "$LAB_MEM0" "$LAB_MEM1" "$LAB_IVSHMEM"
 parameter=/sys/module/pnic/parameters/dmabuf_import
 echo "$import" >"$parameter"
-coproc bystander { SOAK_DEVICES=LAB_IVSHMEM exec "$programs/soak" --threads 1 --seconds 100000; }
+coproc bystander { SOAK_DEVICES=LAB_IVSHMEM exec "$programs/soak" --threads 1 --connections 1 --seconds 100000; }
 bystander_pid=$!
 exec 5<&"${bystander[0]}"
 trap 'kill -KILL "$bystander_pid" 2>/dev/null || true; wait "$bystander_pid" || true; echo faultable >"$parameter"; give_back' EXIT
@@ -86,7 +87,7 @@ for ((round = 1; round <= rounds; round++)); do
 done
 echo "$rounds owners and as many vendors killed, importer $import"
 SOAK_DEVICES="LAB_MEM0 LAB_MEM1" "$programs/soak_pair" --kills $((3 * rounds)) || fail "ends of connections: status $?"
-SOAK_DEVICES="LAB_MEM0 LAB_MEM1" "$programs/soak" --threads 4 --seconds $((5 * LAB_TIME_SCALE)) || fail "after the kills: status $?"
+SOAK_DEVICES="LAB_MEM0 LAB_MEM1" "$programs/soak" --threads 4 --connections 2 --seconds $((5 * LAB_TIME_SCALE)) || fail "after the kills: status $?"
 
 status=0
 kill -TERM "$bystander_pid"

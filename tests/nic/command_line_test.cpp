@@ -17,6 +17,7 @@ TEST(CommandLine, HelpAndVersionSucceedAndNonsenseFails) {
   EXPECT_EQ(run_pnicd({"--version"}, output), 0);
   EXPECT_EQ(WEXITSTATUS(run_pnicd({}, output)), 2);
   EXPECT_EQ(WEXITSTATUS(run_pnicd({"--socket", "/tmp/x", "--spin", "-3"}, output)), 2);
+  EXPECT_EQ(WEXITSTATUS(run_pnicd({"--socket", "/tmp/x", "--lose", "0"}, output)), 2);
   output.clear();
   EXPECT_EQ(WEXITSTATUS(run_pnicd({"--socket", "/nonexistent/folder/socket"}, output)), 1);
   EXPECT_NE(output.find("/nonexistent/folder/socket"), std::string::npos) << output;

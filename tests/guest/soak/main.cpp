@@ -6,21 +6,23 @@
 // generations must not get in; nothing may be stuck or left. Some of the traffic goes through
 // connections, whose messages have to be taken once and in order.
 //
-//   soak [--seed N] [--seconds N] [--threads N]     --threads: streams, beside two connections for
-//                                                   each three of them
+//   soak [--seed N] [--seconds N] [--threads N] [--connections N]
 //
+// --threads: streams with queue pairs of their own.
 // Ends with a line of JSON, on SIGTERM earlier.
 
 #include <signal.h>
 
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <random>
+#include <string_view>
 #include <thread>
 #include <vector>
 
-#include "fuzz/ioctl_fuzz.hpp"
 #include "soak/connected.hpp"
 #include "soak/devices.hpp"
 #include "soak/report.hpp"
@@ -36,6 +38,44 @@ using Clock = std::chrono::steady_clock;
 
 std::atomic<bool> told_to_end{false};
 
+struct Options {
+  std::uint64_t seed = std::random_device()();
+  double seconds = 20;
+  unsigned threads = 6;
+  unsigned connections = 4;
+};
+
+[[noreturn]] void usage() {
+  std::fprintf(stderr, "usage: soak [--seed N] [--seconds N] [--threads N] [--connections N]\n");
+  std::exit(2);
+}
+
+Options parse_options(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; i += 2) {
+    if (i + 1 == argc) usage();
+    const std::string_view name = argv[i];
+    char* end = nullptr;
+    const std::uint64_t value = std::strtoull(argv[i + 1], &end, 10);
+    if (end == argv[i + 1] || *end != '\0') usage();
+    if (name == "--seed") {
+      options.seed = value;
+    } else if (name == "--seconds") {
+      options.seconds = static_cast<double>(value);
+    } else if (name == "--threads") {
+      options.threads = static_cast<unsigned>(value);
+    } else if (name == "--connections") {
+      options.connections = static_cast<unsigned>(value);
+    } else {
+      usage();
+    }
+  }
+  std::printf("--seed %llu --seconds %g --threads %u --connections %u\n",
+              static_cast<unsigned long long>(options.seed), options.seconds, options.threads,
+              options.connections);
+  return options;
+}
+
 std::size_t open_files() {
   const std::filesystem::directory_iterator files("/proc/self/fd");
   return static_cast<std::size_t>(std::distance(begin(files), end(files)));
@@ -43,13 +83,13 @@ std::size_t open_files() {
 
 class Soak {
  public:
-  Soak(const fuzz::Options& options, Counts& counts)
+  Soak(const Options& options, Counts& counts)
       : options_(options), random_(options.seed), counts_(counts) {
     for (unsigned i = 0; i < options.threads; ++i) add_stream(i);
     // Any four in a row have all combinations of key policy and what becomes of work in a new
     // generation; any twelve, on each device.
     const auto first = static_cast<unsigned>(random_() % 12);
-    for (unsigned i = 0; i < (options.threads * 2 + 2) / 3; ++i) {
+    for (unsigned i = 0; i < options.connections; ++i) {
       add_connection(options.threads + i, first + i);
     }
     for (Owned& owned : devices_) {
@@ -139,7 +179,7 @@ class Soak {
     return totals;
   }
 
-  const fuzz::Options options_;
+  const Options options_;
   std::mt19937_64 random_;
   Counts& counts_;
   Monitor monitor_ = must(Monitor::create());
@@ -156,7 +196,7 @@ class Soak {
 
 int main(int argc, char** argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
-  const fuzz::Options options = fuzz::parse_options(argc, argv, {.seconds = 20, .threads = 6});
+  const Options options = parse_options(argc, argv);
   struct sigaction action = {};
   action.sa_handler = [](int) { told_to_end = true; };
   sigaction(SIGTERM, &action, nullptr);
@@ -165,5 +205,6 @@ int main(int argc, char** argv) {
   auto soak = std::make_unique<Soak>(options, counts);
   const Totals totals = soak->run();
   soak.reset();
-  return report(counts, totals, open_files() - files) ? 0 : 1;
+  const std::size_t files_left = open_files() - files;
+  return report(counts, totals, options.threads != 0, options.connections != 0, files_left) ? 0 : 1;
 }

@@ -26,19 +26,26 @@ void print(const std::vector<Figure>& figures) {
 
 }  // namespace
 
-bool report(const Counts& counts, const Totals& totals, std::size_t files_left) {
+bool report(const Counts& counts, const Totals& totals, bool has_streams, bool has_connections,
+            std::size_t files_left) {
   const std::vector<Figure> must_be_none = {
       {"missing", counts.missing},   {"twice", counts.twice},   {"wrong", counts.wrong},
       {"intruded", counts.intruded}, {"stuck", counts.stuck},   {"unexplained", counts.unexplained},
       {"failures", totals.failures}, {"files_left", files_left}};
-  const std::vector<Figure> must_happen = {
-      {"writes", counts.writes},           {"reads", counts.reads},
-      {"messages", counts.messages},       {"places", counts.places},
-      {"verified", counts.verified},       {"intrusions", counts.intrusions},
-      {"invalidates", totals.invalidates}, {"generations", totals.generations}};
+  std::vector<Figure> must_happen = {{"writes", counts.writes},
+                                     {"reads", counts.reads},
+                                     {"verified", counts.verified},
+                                     {"invalidates", totals.invalidates},
+                                     {"generations", totals.generations}};
+  std::vector<Figure> may_happen;
+  for (const Figure& one : {Figure{"messages", counts.messages}, {"places", counts.places}}) {
+    (has_connections ? must_happen : may_happen).push_back(one);
+  }
+  (has_streams ? must_happen : may_happen).push_back({"intrusions", counts.intrusions});
   std::vector<Figure> figures = must_be_none;
   figures.push_back({"operations", counts.writes + counts.reads + counts.messages + counts.places});
   figures.insert(figures.end(), must_happen.begin(), must_happen.end());
+  figures.insert(figures.end(), may_happen.begin(), may_happen.end());
   figures.insert(figures.end(), {{"errors", counts.errors},
                                  {"given_back", counts.given_back},
                                  {"reconnections", counts.reconnections}});

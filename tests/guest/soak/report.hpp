@@ -19,7 +19,9 @@ struct Totals {
   std::array<bool, kKinds.size()> possible{};  ///< with any of the devices
 };
 
-/// Prints it as a line of JSON. Whether all that must be 0 is, and all that must happen did.
-bool report(const Counts& counts, const Totals& totals, std::size_t files_left);
+/// Prints it as a line of JSON. Whether all that must be 0 is, and all that must happen did where
+/// there are streams, and where there are connections.
+bool report(const Counts& counts, const Totals& totals, bool has_streams, bool has_connections,
+            std::size_t files_left);
 
 }  // namespace soak
