@@ -43,6 +43,7 @@ TEST(LeaseStress, KeyOfAHeldLeaseIsAlwaysRegistered) {
     const verbs::RdmaDevice& importer() const noexcept override { return description_; }
     bool ends_keys() const noexcept override { return true; }
     bool ends_keys_unrevoked() const noexcept override { return false; }
+    std::chrono::nanoseconds in_kernel() const noexcept override { return {}; }
 
    private:
     verbs::RdmaDevice description_;
