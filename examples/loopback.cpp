@@ -9,8 +9,8 @@ constexpr std::uint8_t kPort = 1;
 
 }  // namespace
 
-std::unique_ptr<Loopback> Loopback::connect(ibv_pd* pd) {
-  std::unique_ptr<Loopback> loopback(new Loopback(pd));
+std::unique_ptr<Loopback> Loopback::connect(ibv_pd* pd, std::uint32_t depth) {
+  std::unique_ptr<Loopback> loopback(new Loopback(pd, depth));
   if (loopback->make()) return loopback;
   std::perror("connect the RDMA device to itself");
   return nullptr;
@@ -22,12 +22,12 @@ Loopback::~Loopback() {
 }
 
 bool Loopback::make() {
-  cq_ = ibv_create_cq(pd_->context, 4, nullptr, nullptr, 0);
+  cq_ = ibv_create_cq(pd_->context, static_cast<int>(depth_), nullptr, nullptr, 0);
   if (cq_ == nullptr) return false;
   ibv_qp_init_attr init{};
   init.send_cq = init.recv_cq = cq_;
   init.qp_type = IBV_QPT_RC;
-  init.cap = {.max_send_wr = 4,
+  init.cap = {.max_send_wr = depth_,
               .max_recv_wr = 1,
               .max_send_sge = 1,
               .max_recv_sge = 1,
@@ -83,6 +83,10 @@ ibv_wc_status Loopback::run(ibv_wr_opcode opcode, ibv_sge local, const peermr::R
   wr.wr.rdma.remote_addr = keys.address.value();
   wr.wr.rdma.rkey = keys.rkey.value();
   if (ibv_post_send(qp_, &wr, &bad) != 0) return IBV_WC_GENERAL_ERR;
+  return wait();
+}
+
+ibv_wc_status Loopback::wait() {
   ibv_wc wc{};
   int count = 0;
   while (count == 0) count = ibv_poll_cq(cq_, 1, &wc);

@@ -7,7 +7,17 @@ bench_topologies=(switch root-ports)
 bench_time_limit=360
 
 command_bench() {
-  [[ ${1:-} != revoke ]] || { shift; command_bench_revoke "$@"; return; }
+  case ${1:-} in
+    revoke | recover)
+      command_bench_guest "$@"
+      return
+      ;;
+    layer)
+      shift
+      command_bench_layer "$@"
+      return
+      ;;
+  esac
   local json='' topology measured=() args=() build=run
   while (($#)); do
     case $1 in

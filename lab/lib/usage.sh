@@ -116,7 +116,9 @@ END
 usage_bench() {
   cat <<END
 Usage: $LAB_COMMAND_LINE bench [OPTIONS] [ARGUMENTS]
-       $LAB_COMMAND_LINE bench revoke [--json DIR] [--no-build] [ARGUMENTS]
+       $LAB_COMMAND_LINE bench revoke|recover [--json DIR] [--topology NAME] [--no-build]
+                       [ARGUMENTS]
+       $LAB_COMMAND_LINE bench layer [--json DIR] [--repetitions N] [--no-build]
 
 Boots a guest for each path, moves data by RDMA into and out of the BAR of a device
 that userspace owns through VFIO, verifies every byte, and prints one table.
@@ -128,8 +130,19 @@ that userspace owns through VFIO, verifies every byte, and prints one table.
 bench revoke: what export, map, revoke and restore cost over each path, with this
 project's exporter in alternating pairs with the kernel's own; for up to 4096 buffers,
 and for a BAR of 16 GiB against 16 MiB. Takes several minutes.
-  --json DIR       the figures as JSON, into files revoke*.json there
-  ARGUMENTS        passed on to 'peermr bench revoke' in the guest
+
+bench recover: how long a reset of the device keeps regions on its BAR from use, phase
+by phase, with up to 4096 regions, both kinds of importer and of keys; and how soon an
+application hears of a revoke. Takes several minutes.
+
+bench layer: what the library itself costs: a lease, posting through a region against
+ibv_post_send, bringing regions back. No guest and no emulation: plain processes in the
+root file system, with the emulated NIC beside them.
+
+  --json DIR       the figures as JSON, into files revoke*.json there; recover*.json and
+                   events*.json; lease.json, post.json and recover.json
+  --topology NAME  only there (may be repeated; default: ${bench_topologies[*]})
+  ARGUMENTS        passed on to 'peermr bench revoke' or 'recover' in the guest
 END
 }
 

@@ -28,6 +28,9 @@ refused "say --debug" kernel
 refused "no label 'unity'" test --label unity
 refused 'not a regular expression' test --filter '('
 refused 'only rxe' bench --compare mlx5
+refused 'no directory' bench recover --json /nowhere
+refused 'no topology' bench revoke --topology nowhere
+refused 'wants a number' bench layer --repetitions many
 refused "cannot write '/nowhere/x.json'" bench --json /nowhere/x.json
 refused 'wants a terminal' shell
 refused "takes no arguments" clean --all

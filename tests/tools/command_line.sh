@@ -49,6 +49,16 @@ expect 2 'name a BAR' bench revoke --target host
 expect 2 'one device' bench revoke --target 0000:04:00.0:4:all --target 0000:05:00.0:4:all
 expect 2 'at most 65536' bench revoke --target 0000:04:00.0:4:all --buffers 65537
 expect 2 '--pairs' bench revoke --target 0000:04:00.0:4:all --pairs 0
+expect 0 '--monitor' bench recover --help
+expect 2 '--target' bench recover
+expect 2 'name a BAR' bench recover --target host
+expect 2 'plain, stable and fresh' bench recover --target 0000:04:00.0:4:all --keys stable,stale
+expect 2 'at most 65536' bench recover --target 0000:04:00.0:4:all --regions 65537
+expect 2 '--rounds' bench recover --target 0000:04:00.0:4:all --rounds 0
+expect 0 '--revokes' bench events --help
+expect 2 '--target' bench events
+expect 2 'name a BAR' bench events --target host
+expect 2 '--revokes' bench events --target 0000:04:00.0:4:all --revokes 0
 expect 1 'No such file' bench report /nonexistent.json
 expect 1 'such device' bench --device no-such-nic
 expect 1 '/nonexistent' topo --sysfs /nonexistent

@@ -25,7 +25,7 @@ RevokeSeries series(std::uint32_t buffers, const std::string& driver, std::vecto
 
 RevokeReport compared(std::vector<RevokeSeries> all) {
   RevokeReport report;
-  report.importer = {"pnic0", "pnic", "0000:01:00.0", DeviceKind::kEmulated};
+  report.setting.importer = {"pnic0", "pnic", "0000:01:00.0", DeviceKind::kEmulated};
   report.driver = "peermr_vfio";
   report.against = "vfio-pci";
   report.series = std::move(all);
@@ -74,7 +74,7 @@ TEST(RevokeGrowth, ComparesTheTwoLargestNumbersOfBuffers) {
 TEST(RevokeReport, NamesTheEmulatedImporterAndBothDrivers) {
   const RevokeReport report =
       compared({series(1, "peermr_vfio", {10}), series(1, "vfio-pci", {5})});
-  EXPECT_THAT(format(report), testing::AllOf(testing::HasSubstr("pnic0 (emulated)"),
+  EXPECT_THAT(format(report), testing::AllOf(testing::HasSubstr("pnic0 (emulated, "),
                                              testing::HasSubstr("time with vfio-pci")));
   const nlohmann::json json = to_json(report);
   EXPECT_EQ(json["schema"], kRevokeSchema);

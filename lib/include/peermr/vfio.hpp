@@ -107,8 +107,17 @@ struct ResetReport {
   std::chrono::nanoseconds quiesce{};  ///< until no lease was held any more
   std::chrono::nanoseconds reset{};    ///< the kernel's and the device's part
   std::chrono::nanoseconds restore{};  ///< until every region that could was live again
-  std::size_t regions = 0;             ///< regions on the device's memory
-  std::size_t restored = 0;            ///< of those, live again
+  /// Of `restore`: until the memory could be mapped; attempts that failed, and pauses.
+  std::chrono::nanoseconds waiting{};
+  /// Of `restore`, after that: in libibverbs and in the kernel, which is what registering takes.
+  std::chrono::nanoseconds in_kernel{};
+  std::size_t regions = 0;   ///< regions on the device's memory
+  std::size_t restored = 0;  ///< of those, live again
+
+  /// Of `restore`: what the library itself took.
+  [[nodiscard]] std::chrono::nanoseconds own() const noexcept {
+    return restore - waiting - in_kernel;
+  }
 };
 
 /// A part of a BAR mapped into this process. Uncached; a load while the memory is revoked raises

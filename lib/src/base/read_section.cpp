@@ -53,7 +53,8 @@ void fence_against_readers() noexcept {
 struct SlotReturner {
   Slot* slot = nullptr;
   ~SlotReturner() {
-    if (slot == nullptr) return;
+    // A lease that another thread-local object holds is given back through the slot that it is in.
+    if (slot == nullptr || in_section()) return;
     // Leases that destructors of other thread-local objects still take go to the shared slot.
     t_sections.slot = g_shared_slot;
     slot->taken.store(false, std::memory_order_release);

@@ -16,9 +16,13 @@
 
 namespace peermr::detail {
 
+// The thread's slot says whether it is in a section. Only what is beyond that is counted, so that a
+// section that is not nested, which nearly all are, neither waits for the store of the one before
+// to come back nor counts.
 struct ThreadSections {
   std::atomic<std::uint64_t>* slot;  // null: none claimed yet
-  std::uint32_t depth;
+  // Sections within the outermost one; with the shared slot, which says nothing of this thread, all.
+  std::uint32_t counted;
 };
 
 // initial-exec: one instruction instead of a call into the loader. 16 bytes fit into what the
@@ -36,11 +40,16 @@ extern std::atomic<std::uint64_t>* const g_shared_slot;
 
 inline void enter_section() noexcept {
   ThreadSections& sections = t_sections;
-  if (sections.depth++ != 0) return;
   if (sections.slot == nullptr) [[unlikely]]
     claim_slot();
-  if (sections.slot == g_shared_slot) [[unlikely]]
-    return enter_shared();
+  if (sections.slot == g_shared_slot) [[unlikely]] {
+    if (sections.counted++ == 0) enter_shared();
+    return;
+  }
+  if (sections.slot->load(std::memory_order_relaxed) != 0) {
+    ++sections.counted;
+    return;
+  }
 #if defined(__SANITIZE_THREAD__)
   // ThreadSanitizer knows no fences; an exchange is one on the machines that it runs on.
   sections.slot->exchange(g_epoch.load(std::memory_order_relaxed), std::memory_order_seq_cst);
@@ -59,15 +68,19 @@ inline void enter_section() noexcept {
 
 inline void leave_section() noexcept {
   ThreadSections& sections = t_sections;
-  if (--sections.depth != 0) return;
-  if (sections.slot == g_shared_slot) [[unlikely]]
-    return leave_shared();
-  sections.slot->store(0, std::memory_order_release);
+  if (sections.counted == 0) {
+    sections.slot->store(0, std::memory_order_release);
+  } else if (--sections.counted == 0 && sections.slot == g_shared_slot) {
+    leave_shared();
+  }
 }
 
 /// Whether the calling thread is in a section.
 inline bool in_section() noexcept {
-  return t_sections.depth != 0;
+  const ThreadSections& sections = t_sections;
+  if (sections.slot == nullptr) return false;
+  if (sections.slot == g_shared_slot) return sections.counted != 0;
+  return sections.slot->load(std::memory_order_relaxed) != 0;
 }
 
 /// Waits until every section that may have seen what the caller has just made unreachable has

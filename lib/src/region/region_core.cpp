@@ -149,27 +149,32 @@ Result<void> RegionCore::lose_memory() {
   return {};
 }
 
-bool RegionCore::restore() {
+Comeback RegionCore::restore() {
   return come_back(true);
 }
 
-bool RegionCore::resume() {
+Comeback RegionCore::resume() {
   return come_back(false);
 }
 
-bool RegionCore::come_back(bool was_away) {
+Comeback RegionCore::come_back(bool was_away) {
   Lock lock(mutex_);
   owner_acts_ = false;
   if (was_away) key_is_dead_ = true;
-  if (state_ == RegionState::kDead) return false;
-  if (!was_away && state() == RegionState::kLive) return true;
+  Comeback comeback;
+  if (state_ == RegionState::kDead) return comeback;
+  if (!was_away && state() == RegionState::kLive) {
+    comeback.in_use = true;
+    return comeback;
+  }
   if (config_.on_revoke == RevokePolicy::kHandOver) {
     change_state(RegionState::kRestoring);
-    return false;
+    return comeback;
   }
-  const auto restored = bring_back(lock, config_.back_off.limit);
+  const auto restored = bring_back(lock, config_.back_off.limit, comeback);
   if (!restored) log(LogLevel::kWarning, "{}", restored.error().message());
-  return restored.has_value();
+  comeback.in_use = restored.has_value();
+  return comeback;
 }
 
 void RegionCore::gone() {
@@ -189,17 +194,23 @@ Result<void> RegionCore::recover(std::optional<std::chrono::nanoseconds> limit) 
     if (auto died = die(); !died) return died;
   }
   if (state_ == RegionState::kDead) return make_error(Errc::kDead, "recover", config_.name);
-  return bring_back(lock, limit.value_or(config_.back_off.limit));
+  Comeback ignored;
+  return bring_back(lock, limit.value_or(config_.back_off.limit), ignored);
 }
 
-Result<void> RegionCore::bring_back(Lock& lock, std::chrono::nanoseconds limit) {
+Result<void> RegionCore::bring_back(Lock& lock, std::chrono::nanoseconds limit,
+                                    Comeback& comeback) {
   const auto deadline = Clock::now() + limit;
   const std::uint64_t revokes = revokes_;
   auto pause = config_.back_off.first;
   unpublish();
   change_state(RegionState::kRestoring);
+  const auto first_attempt = Clock::now();
   while (true) {
+    comeback.waiting = Clock::now() - first_attempt;
+    const auto in_kernel_before = in_kernel();
     auto done = try_once();
+    comeback.in_kernel = in_kernel() - in_kernel_before;
     if (done) return done;
     if (!worth_another_attempt(done.error()) || Clock::now() + pause > deadline) {
       change_state(RegionState::kRevoked, &done.error());

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/call_time.hpp"
 #include "peermr/region.hpp"
 #include "region/invalidate_source.hpp"
 #include "base/read_section.hpp"
@@ -60,8 +61,8 @@ class RegionCore final : public MemoryObserver, public Watcher {
   Result<void> close();
 
   Result<void> quiesce() override;
-  bool restore() override;
-  bool resume() override;
+  Comeback restore() override;
+  Comeback resume() override;
   void gone() override;
 
   std::optional<std::chrono::steady_clock::time_point> look() override;
@@ -81,12 +82,13 @@ class RegionCore final : public MemoryObserver, public Watcher {
   };
 
   Result<void> register_first();
-  Result<void> bring_back(Lock& lock, std::chrono::nanoseconds limit);
+  Result<void> bring_back(Lock& lock, std::chrono::nanoseconds limit, Comeback& comeback);
   Result<void> try_once();
-  bool come_back(bool was_away);
+  Comeback come_back(bool was_away);
   Result<void> register_again();
   Result<void> end_key();
-  [[nodiscard]] std::uint64_t count_invalidates() const;
+  [[nodiscard]] std::uint64_t count_invalidates();
+  [[nodiscard]] std::chrono::nanoseconds in_kernel() const noexcept;
   Result<void> lose_memory();
   std::optional<std::chrono::steady_clock::time_point> attempt();
   [[nodiscard]] bool keeps_key() const noexcept;
@@ -118,6 +120,7 @@ class RegionCore final : public MemoryObserver, public Watcher {
   std::uint64_t seen_ = 0;   // invalidates when the keys were made: more, and they are stale
   bool owner_acts_ = false;  // between quiesce() and what follows it: no use looking
   std::optional<Attempts> attempts_;
+  CallTime counting_;
 
   std::unique_ptr<InvalidateSource> source_;  // null: no monitor; set before anybody sees this
 };

@@ -10,9 +10,13 @@ namespace peermr::detail {
 
 using Clock = std::chrono::steady_clock;
 
-std::uint64_t RegionCore::count_invalidates() const {
+std::chrono::nanoseconds RegionCore::in_kernel() const noexcept {
+  return registrar_->in_kernel() + counting_.total();
+}
+
+std::uint64_t RegionCore::count_invalidates() {
   if (!source_) return 0;
-  const auto status = source_->status();
+  const auto status = counting_.of([this] { return source_->status(); });
   if (status) return status->total;
   log(LogLevel::kWarning, "{}", status.error().message());
   return 0;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 
@@ -42,6 +43,8 @@ class Registrar {
   [[nodiscard]] virtual bool ends_keys() const noexcept = 0;
   /// Whether add() makes sure of that by itself, even when there was no revoke.
   [[nodiscard]] virtual bool ends_keys_unrevoked() const noexcept = 0;
+  /// How much of the functions' time was spent in libibverbs and the kernel, so far.
+  [[nodiscard]] virtual std::chrono::nanoseconds in_kernel() const noexcept = 0;
 };
 
 /// Whether an error of add() or probe() may be gone the next time.

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/call_time.hpp"
 #include "region/registrar.hpp"
 #include "vfio/buffer_source.hpp"
 #include "vfio/dma_buf_state.hpp"
@@ -55,7 +56,7 @@ class VerbsRegistrar final : public Registrar {
                      [&](const auto& key) { return key.get() == registration.handle; });
     const std::unique_ptr<OwnKey> key = std::move(*found);
     keys_.erase(found);
-    const int error_number = ibv_dereg_mr(key->mr);
+    const int error_number = deregister(key->mr);
     auto ended = key->buffer ? end(*key) : Result<void>();
     if (error_number != 0) return errno_error(error_number, "deregister", object());
     return ended;
@@ -67,7 +68,7 @@ class VerbsRegistrar final : public Registrar {
     const std::uint64_t to_end_of_page = page - request_.offset_bytes % page;
     ibv_mr* mr = register_part(buffer_.fd(), std::min(request_.length_bytes, to_end_of_page));
     if (mr == nullptr) return explain(errno);
-    const int error_number = ibv_dereg_mr(mr);
+    const int error_number = deregister(mr);
     if (error_number != 0) return errno_error(error_number, "probe", object());
     return {};
   }
@@ -78,29 +79,36 @@ class VerbsRegistrar final : public Registrar {
     return source_ || importer_.importer != verbs::ImporterClass::kFaultable;
   }
   bool ends_keys_unrevoked() const noexcept override { return source_ != nullptr; }
+  std::chrono::nanoseconds in_kernel() const noexcept override { return calls_.total(); }
 
  private:
   ibv_mr* register_part(int fd, std::uint64_t length) {
-    errno = 0;
-    return ibv_reg_dmabuf_mr(pd_, request_.offset_bytes, length, request_.address.value(), fd,
-                             request_.access);
+    return calls_.of([&] {
+      errno = 0;
+      return ibv_reg_dmabuf_mr(pd_, request_.offset_bytes, length, request_.address.value(), fd,
+                               request_.access);
+    });
+  }
+
+  int deregister(ibv_mr* mr) {
+    return calls_.of([mr] { return ibv_dereg_mr(mr); });
   }
 
   // The keys made before are let in nowhere from here on, whatever becomes of the memory.
   Result<UniqueFd> next_buffer() {
-    const auto state = source_->state_of(buffer_.fd());
+    const auto state = calls_.of([this] { return source_->state_of(buffer_.fd()); });
     if (!state) return state.error();
     if (*state == vfio::BufferState::kDead) return make_error(Errc::kDead, "register", object());
     if (*state != vfio::BufferState::kLive) return explain(ENODEV);
     for (const auto& key : keys_) {
       if (auto ended = end(*key); !ended) return ended.error();
     }
-    return source_->make();
+    return calls_.of([this] { return source_->make(); });
   }
 
   Result<void> end(OwnKey& key) {
     if (key.ended) return {};
-    auto ended = source_->end(key.buffer.get());
+    auto ended = calls_.of([&] { return source_->end(key.buffer.get()); });
     key.ended = ended.has_value();
     return ended;
   }
@@ -167,6 +175,7 @@ class VerbsRegistrar final : public Registrar {
   // Null: keys are made of buffer_ itself.
   const std::shared_ptr<const vfio::BufferSource> source_;
   std::vector<std::unique_ptr<OwnKey>> keys_;
+  CallTime calls_;
 };
 
 }  // namespace

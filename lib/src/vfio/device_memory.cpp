@@ -5,6 +5,7 @@
 #include <chrono>
 #include <string>
 
+#include "base/call_time.hpp"
 #include "base/log.hpp"
 #include "base/may_wait.hpp"
 #include "pci/config_space.hpp"
@@ -40,10 +41,13 @@ Result<std::uint16_t> power_control_of(const Backend& backend, const std::string
 // revoked, for certain.
 Result<peermr::detail::MemoryEvents::Restored> restore_if_enabled(Device::Impl& device,
                                                                   bool was_away) {
-  const auto enabled = device.backend->memory_enabled();
+  peermr::detail::CallTime asking;
+  const auto enabled = asking.of([&device] { return device.backend->memory_enabled(); });
   if (!enabled) return enabled.error();
-  if (!*enabled) return peermr::detail::MemoryEvents::Restored{};
-  return was_away ? device.events->restore_all() : device.events->resume_all();
+  peermr::detail::MemoryEvents::Restored restored;
+  if (*enabled) restored = was_away ? device.events->restore_all() : device.events->resume_all();
+  restored.in_kernel += asking.total();
+  return restored;
 }
 
 }  // namespace
@@ -126,6 +130,8 @@ Result<ResetReport> Device::reset() {
   if (!restored) return restored.error();
   report.regions = restored->observers;
   report.restored = restored->in_use;
+  report.waiting = restored->waiting;
+  report.in_kernel = restored->in_kernel;
   return report;
 }
 

@@ -84,9 +84,15 @@ MemoryEvents::Restored MemoryEvents::bring_all_back(BringBack how) {
   if (state() == State::kGone) return result;
   for (const auto& [observer, manual_rearm] : change_state(State::kAvailable)) {
     ++result.observers;
-    if (!manual_rearm && ((*observer).*how)()) ++result.in_use;
+    if (!manual_rearm) result.add(((*observer).*how)());
   }
   return result;
+}
+
+void MemoryEvents::Restored::add(const Comeback& comeback) noexcept {
+  if (comeback.in_use) ++in_use;
+  waiting += comeback.waiting;
+  in_kernel += comeback.in_kernel;
 }
 
 void MemoryEvents::gone_all() {
@@ -110,7 +116,7 @@ MemoryEvents::Restored MemoryEvents::bring_part_back(const MemoryPart& part, Bri
   if (state() != State::kAvailable) return result;
   for (const auto& present : users_of(part)) {
     ++result.observers;
-    if (((*present.observer).*how)()) ++result.in_use;
+    result.add(((*present.observer).*how)());
   }
   return result;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <mutex>
@@ -10,6 +11,13 @@
 
 namespace peermr::detail {
 
+/// What became of somebody who was told that the memory is back.
+struct Comeback {
+  bool in_use = false;                   ///< uses it again
+  std::chrono::nanoseconds waiting{};    ///< until it could be mapped
+  std::chrono::nanoseconds in_kernel{};  ///< in calls that left the library, after that
+};
+
 /// Someone who uses a device's memory and must know before it goes. All functions may block and
 /// must not throw; they are called by the thread that revokes, never two at once for one device.
 class MemoryObserver {
@@ -18,11 +26,11 @@ class MemoryObserver {
 
   /// The memory will be revoked after this returns: stop using it. An error calls the revoke off.
   virtual Result<void> quiesce() = 0;
-  /// The memory is back, or the revoke did not happen. True when in use again.
-  virtual bool restore() = 0;
+  /// The memory is back, or the revoke did not happen.
+  virtual Comeback restore() = 0;
   /// As restore(), when the memory may not have been away at all: nothing that was revoked with it
   /// can be relied on to be gone.
-  virtual bool resume() { return restore(); }
+  virtual Comeback resume() { return restore(); }
   /// The memory will never come back. Follows quiesce().
   virtual void gone() = 0;
 };
@@ -58,7 +66,11 @@ class MemoryEvents {
 
   struct Restored {
     std::size_t observers = 0;
-    std::size_t in_use = 0;  ///< of those, the ones whose restore() returned true
+    std::size_t in_use = 0;                ///< of those, the ones that use it again
+    std::chrono::nanoseconds waiting{};    ///< sum of Comeback::waiting
+    std::chrono::nanoseconds in_kernel{};  ///< sum of Comeback::in_kernel
+
+    void add(const Comeback& comeback) noexcept;
   };
   /// Users of parts with manual re-arm are counted, but not told: see restore_part().
   Restored restore_all();
@@ -86,7 +98,7 @@ class MemoryEvents {
     bool manual_rearm;
   };
   using Observers = std::vector<Present>;
-  using BringBack = bool (MemoryObserver::*)();
+  using BringBack = Comeback (MemoryObserver::*)();
   Restored bring_all_back(BringBack how);
   Restored bring_part_back(const MemoryPart& part, BringBack how);
   Observers change_state(State state);

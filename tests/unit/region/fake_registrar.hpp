@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -24,7 +25,8 @@ struct FakeDevice {
   int probes = 0;
   bool fail_remove = false;
   bool ends_keys = true;
-  std::function<void()> on_add;  // while it registers
+  std::chrono::nanoseconds call_takes{};  // each call, in_kernel() says
+  std::function<void()> on_add;           // while it registers
 };
 
 class FakeRegistrar final : public detail::Registrar {
@@ -37,6 +39,7 @@ class FakeRegistrar final : public detail::Registrar {
   Result<detail::Registration> add() override {
     const std::lock_guard lock(device_.mutex);
     ++device_.adds;
+    in_kernel_ += device_.call_takes;
     if (device_.on_add) device_.on_add();
     if (auto ready = next(); !ready) return ready.error();
     const std::uint32_t key = ++device_.last_key;
@@ -56,12 +59,14 @@ class FakeRegistrar final : public detail::Registrar {
   Result<void> probe() override {
     const std::lock_guard lock(device_.mutex);
     ++device_.probes;
+    in_kernel_ += device_.call_takes;
     return next();
   }
 
   const verbs::RdmaDevice& importer() const noexcept override { return description_; }
   bool ends_keys() const noexcept override { return device_.ends_keys; }
   bool ends_keys_unrevoked() const noexcept override { return false; }
+  std::chrono::nanoseconds in_kernel() const noexcept override { return in_kernel_; }
 
  private:
   Result<void> next() {
@@ -73,6 +78,7 @@ class FakeRegistrar final : public detail::Registrar {
   }
 
   FakeDevice& device_;
+  std::chrono::nanoseconds in_kernel_{};
   verbs::RdmaDevice description_;
 };
 

@@ -43,6 +43,7 @@ TEST(LeaseStress, KeyOfAHeldLeaseIsAlwaysRegistered) {
     const verbs::RdmaDevice& importer() const noexcept override { return description_; }
     bool ends_keys() const noexcept override { return true; }
     bool ends_keys_unrevoked() const noexcept override { return false; }
+    std::chrono::nanoseconds in_kernel() const noexcept override { return {}; }
 
    private:
     verbs::RdmaDevice description_;
@@ -127,6 +128,45 @@ TEST(LeaseStress, SlotsOfThreadsThatEndedAreUsedAgain) {
       detail::leave_section();
     }).join();
   }
+}
+
+TEST(LeaseStress, SectionsOfAThreadEndInAnyOrder) {
+  // A lease is in a section that others may outlast, in its own slot and in the shared one.
+  const auto any_order = [] {
+    EXPECT_FALSE(detail::in_section());
+    detail::enter_section();
+    detail::enter_section();
+    detail::enter_section();
+    for (int left = 3; left > 0; --left) {
+      EXPECT_TRUE(detail::in_section()) << left;
+      detail::leave_section();
+    }
+    EXPECT_FALSE(detail::in_section());
+  };
+  any_order();
+  std::thread([&] {
+    detail::t_sections.slot = detail::g_shared_slot;
+    any_order();
+    EXPECT_EQ(detail::g_shared_slot->load(), 0u);
+  }).join();
+}
+
+TEST(LeaseStress, LeaseThatOutlivesItsThreadsSlotIsGivenBackAllTheSame) {
+  struct Holder {
+    ~Holder() {
+      EXPECT_TRUE(detail::in_section());
+      detail::leave_section();
+      EXPECT_FALSE(detail::in_section());
+    }
+  };
+  std::thread([] {
+    // Made before the slot is claimed, so destroyed after that is given back.
+    static thread_local Holder holder;
+    static_cast<void>(&holder);
+    detail::enter_section();
+  }).join();
+  EXPECT_EQ(detail::g_shared_slot->load(), 0u);
+  detail::synchronize_readers();
 }
 
 }  // namespace

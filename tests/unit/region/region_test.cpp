@@ -92,6 +92,19 @@ TEST_F(RegionTest, RestoreOfAFaultableImporterProbes) {
   EXPECT_EQ(device_.probes, 3);
 }
 
+TEST_F(RegionTest, RestoreTellsWaitingForTheMemoryFromRegisteringIt) {
+  const auto region = make(ImporterClass::kRevocable);
+  device_.call_takes = 1s;
+  device_.failures = {test::not_now(), test::not_now()};
+  const auto waited = reset().value();
+  EXPECT_GE(waited.waiting, config_.back_off.first * 3) << "two pauses, the second twice as long";
+  EXPECT_LT(waited.waiting, 1s) << "by the clock";
+  EXPECT_EQ(waited.in_kernel, 1s) << "the attempts that failed are waiting";
+  const auto at_once = reset().value();
+  EXPECT_LT(at_once.waiting, waited.waiting);
+  EXPECT_EQ(at_once.in_kernel, 1s);
+}
+
 TEST_F(RegionTest, RestoreGivesUpAtTheLimitAndCanBeTriedAgain) {
   config_.back_off.limit = 5ms;
   const auto region = make(ImporterClass::kRevocable);

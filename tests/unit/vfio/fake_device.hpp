@@ -38,17 +38,18 @@ class Recorder final : public detail::MemoryObserver {
     if (refuses) return make_error(Errc::kLeaseHeld, "quiesce");
     return {};
   }
-  bool restore() override {
+  detail::Comeback restore() override {
     calls += 'r';
-    return true;
+    return comeback;
   }
-  bool resume() override {
+  detail::Comeback resume() override {
     calls += '~';
-    return true;
+    return comeback;
   }
   void gone() override { calls += 'g'; }
 
   std::string calls;
+  detail::Comeback comeback = {.in_use = true, .waiting = {}, .in_kernel = {}};
   bool refuses = false;
 };
 

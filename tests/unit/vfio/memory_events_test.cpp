@@ -10,6 +10,7 @@ namespace peermr::detail {
 namespace {
 
 using State = MemoryEvents::State;
+using namespace std::chrono_literals;
 
 class Recorder final : public MemoryObserver {
  public:
@@ -21,9 +22,9 @@ class Recorder final : public MemoryObserver {
     if (refuses_) return make_error(Errc::kLeaseHeld, "quiesce");
     return {};
   }
-  bool restore() override {
+  Comeback restore() override {
     calls_ += 'r';
-    return comes_back_;
+    return {.in_use = comes_back_, .waiting = 5ns, .in_kernel = 7ns};
   }
   void gone() override { calls_ += 'g'; }
 
@@ -46,6 +47,8 @@ TEST(MemoryEvents, ObserversAreToldBeforeAndAfter) {
   const auto restored = events.restore_all();
   EXPECT_EQ(restored.observers, 2u);
   EXPECT_EQ(restored.in_use, 1u);
+  EXPECT_EQ(restored.waiting, 10ns);
+  EXPECT_EQ(restored.in_kernel, 14ns);
   EXPECT_EQ(one->calls(), "qr");
   EXPECT_EQ(two->calls(), "qr");
 }

@@ -106,5 +106,17 @@ TEST_F(Power, ResetEndsAQuiesceToo) {
   EXPECT_EQ(user_->calls, "qqr");
 }
 
+TEST_F(Power, ResetReportsWhatItsUsersWaitedForAndWhatTheKernelTook) {
+  using namespace std::chrono_literals;
+  user_->comeback = {.in_use = true, .waiting = 2s, .in_kernel = 3s};
+  const auto report = device_.reset().value();
+  EXPECT_EQ(report.regions, 1u);
+  EXPECT_EQ(report.restored, 1u);
+  EXPECT_EQ(report.waiting, 2s);
+  EXPECT_GE(report.in_kernel, 3s) << "and asking whether memory decode is on";
+  EXPECT_LT(report.in_kernel, 4s);
+  EXPECT_EQ(report.own(), report.restore - report.waiting - report.in_kernel);
+}
+
 }  // namespace
 }  // namespace peermr::vfio

@@ -3,6 +3,8 @@
 
 #include "base/units.hpp"
 #include "bench/commands.hpp"
+#include "bench/events/command.hpp"
+#include "bench/recover/command.hpp"
 #include "bench/revoke/command.hpp"
 
 namespace peermr::tool {
@@ -130,6 +132,8 @@ void add_bench_command(CLI::App& app, int& status) {
   bench->footer(kExitCodeHelp);
   add_report_command(*bench, status);
   add_revoke_command(*bench, status);
+  add_recover_command(*bench, status);
+  add_events_command(*bench, status);
   bench->callback([bench, options, texts, &status] {
     if (!bench->get_subcommands().empty()) return;
     finish(*options, *texts);

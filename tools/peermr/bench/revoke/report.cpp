@@ -155,26 +155,17 @@ json to_json(const RevokeReport& report) {
     }
     comparisons.push_back(std::move(object));
   }
-  return {{"schema", kRevokeSchema},
-          {"label", report.label},
-          {"kernel", report.kernel},
-          {"importer",
-           {{"name", report.importer.name},
-            {"driver", report.importer.driver},
-            {"pci", report.importer.bdf},
-            {"kind", to_string(report.importer.kind)}}},
-          {"path", report.path},
-          {"driver", report.driver},
-          {"against", report.against},
-          {"series", std::move(series)},
-          {"comparisons", std::move(comparisons)}};
+  json object = to_json(report.setting);
+  object["schema"] = kRevokeSchema;
+  object["driver"] = report.driver;
+  object["against"] = report.against;
+  object["series"] = std::move(series);
+  object["comparisons"] = std::move(comparisons);
+  return object;
 }
 
 std::string format(const RevokeReport& report) {
-  const std::string label = report.label.empty() ? "" : fmt::format(" ({})", report.label);
-  std::string text =
-      fmt::format("Revoke{}: importer {} ({}), path {}, Linux {}\n\n", label, report.importer.name,
-                  to_string(report.importer.kind), report.path, report.kernel);
+  std::string text = "Revoke" + describe(report.setting) + "\n\n";
   text += format_times(report) + format_ratios(report) + format_growth(report);
   text +=
       "\nexport: a dma-buf each; map: ibv_reg_dmabuf_mr each; revoke, restore: memory decode off, "

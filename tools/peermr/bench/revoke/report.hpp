@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "bench/report.hpp"
 #include "bench/revoke/round.hpp"
+#include "bench/setting.hpp"
 #include "bench/statistics.hpp"
 
 namespace peermr::tool {
@@ -27,10 +27,7 @@ struct RevokeSeries {
 };
 
 struct RevokeReport {
-  std::string label;
-  std::string kernel;
-  ReportDevice importer;
-  std::string path;                  ///< predicted
+  Setting setting;
   std::string driver;                ///< the one that is measured
   std::string against;               ///< the one that it is compared with; empty: none
   std::vector<RevokeSeries> series;  ///< of both drivers

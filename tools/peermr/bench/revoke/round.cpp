@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "bench/revoke/round.hpp"
 
-#include <unistd.h>
-
-#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <vector>
+
+#include "bench/slices.hpp"
 
 namespace peermr::tool {
 namespace {
@@ -37,17 +36,6 @@ struct Round {
   std::vector<UniqueMr> regions;  // gone before the buffers
 };
 
-std::vector<vfio::BarRange> share_out(vfio::BarRange range, std::uint32_t count) {
-  const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-  const std::uint64_t pages = std::max<std::uint64_t>(range.length_bytes / page, 1);
-  const std::uint64_t each = std::max<std::uint64_t>(pages / count, 1);
-  std::vector<vfio::BarRange> slices;
-  for (std::uint64_t i = 0; i < count; ++i) {
-    slices.push_back({range.offset_bytes + i * each % pages * page, each * page});
-  }
-  return slices;
-}
-
 Result<void> export_all(Round& round) {
   for (const auto& slice : round.slices) {
     auto buffer = round.device.export_dma_buf(round.bar, slice);
@@ -60,10 +48,8 @@ Result<void> export_all(Round& round) {
 Result<void> map_all(Round& round) {
   constexpr int kAccess = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE;
   for (std::size_t i = 0; i < round.buffers.size(); ++i) {
-    // An address of the buffer's own, so that none is right by accident.
-    const std::uint64_t address = (i + 1) << 40;
-    UniqueMr region(ibv_reg_dmabuf_mr(round.importer.pd(), 0, round.slices[i].length_bytes, address,
-                                      round.buffers[i].fd(), kAccess));
+    UniqueMr region(ibv_reg_dmabuf_mr(round.importer.pd(), 0, round.slices[i].length_bytes,
+                                      slice_address(i), round.buffers[i].fd(), kAccess));
     if (!region) {
       return errno_error(errno, "register " + round.buffers[i].name() + " with",
                          round.importer.name());
@@ -75,30 +61,8 @@ Result<void> map_all(Round& round) {
 
 Result<void> access_all(Round& round) {
   for (std::size_t i = 0; i < round.regions.size(); ++i) {
-    const std::uint64_t address = (i + 1) << 40;
-    auto written = round.verifier.write(address, round.regions[i]->rkey);
+    auto written = round.verifier.write(slice_address(i), round.regions[i]->rkey);
     if (!written) return written;
-  }
-  return {};
-}
-
-// Buffers that overlap have the last write only: those are compared that nobody wrote over.
-Result<void> verify_all(const Round& round, vfio::BarRange range) {
-  auto mapping = round.device.map_bar(round.bar, range);
-  if (!mapping) return std::move(mapping).error();
-  const std::uint64_t each = round.slices.front().length_bytes;
-  const std::size_t distinct = std::min<std::size_t>(
-      round.slices.size(), std::max<std::uint64_t>(range.length_bytes / each, 1));
-  for (std::size_t ago = 0; ago < distinct; ++ago) {
-    const vfio::BarRange& slice = round.slices[round.slices.size() - 1 - ago];
-    auto* base = mapping->bytes().data() + (slice.offset_bytes - range.offset_bytes);
-    const Words words(reinterpret_cast<std::uint64_t*>(base),
-                      slice.length_bytes / sizeof(std::uint64_t));
-    if (!round.verifier.found_in(words, ago)) {
-      return make_error(std::errc::io_error, "verify a write to",
-                        round.buffers[round.slices.size() - 1 - ago].name(),
-                        "the memory does not hold what was written after the restore");
-    }
   }
   return {};
 }
@@ -141,7 +105,9 @@ Result<PhaseTimes> run_round(const BenchDevice& importer, WriteVerifier& verifie
   if (auto done = timed(Phase::kAccess, [&] { return access_all(round); }); !done) {
     return std::move(done).error();
   }
-  if (auto right = verify_all(round, range); !right) return std::move(right).error();
+  if (auto right = verify_slices(device, bar, range, round.slices, verifier); !right) {
+    return std::move(right).error();
+  }
   auto released = timed(Phase::kRelease, [&]() -> Result<void> {
     round.regions.clear();
     round.buffers.clear();

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "bench/rdma_device.hpp"
-#include "bench/revoke/verifier.hpp"
+#include "bench/write_verifier.hpp"
 #include "peermr/vfio.hpp"
 
 namespace peermr::tool {

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include <fmt/core.h>
-#include <sys/resource.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,33 +21,12 @@ namespace {
 
 constexpr std::uint32_t kOften = 64;  // more buffers than this are measured in few rounds, and once
 constexpr unsigned kSeldom = 10;
-constexpr rlim_t kOtherFiles = 256;
 
 struct Target {
   BarIndex bar;
   vfio::BarRange range;
   std::string name;
 };
-
-Result<std::string> importer_name(const RevokeOptions& options) {
-  if (!options.device.empty()) return options.device;
-  auto names = rdma_device_names();
-  if (!names) return std::move(names).error();
-  return names->front();
-}
-
-// Every buffer is a file.
-Result<void> allow_files(const std::vector<std::uint32_t>& buffers) {
-  const rlim_t wanted = *std::max_element(buffers.begin(), buffers.end()) + kOtherFiles;
-  rlimit limit{};
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_cur >= wanted) return {};
-  limit.rlim_cur = wanted;
-  limit.rlim_max = std::max(limit.rlim_max, wanted);
-  if (::setrlimit(RLIMIT_NOFILE, &limit) == 0) return {};
-  return errno_error(errno, "open so many files", std::to_string(wanted),
-                     "raise the limit (ulimit -n), or use fewer --buffers");
-}
 
 Result<std::vector<Target>> permitted_targets(const RevokeOptions& options,
                                               const Topology& topology) {
@@ -61,25 +38,6 @@ Result<std::vector<Target>> permitted_targets(const RevokeOptions& options,
         {spec.bar, *range, fmt::format("{}, {}", spec.name(), format_bytes(range->length_bytes))});
   }
   return targets;
-}
-
-RevokeReport describe(const RevokeOptions& options, const Topology& topology,
-                      const BenchDevice& importer, const std::string& driver) {
-  RevokeReport report;
-  utsname system{};
-  ::uname(&system);
-  report.label = options.label;
-  report.kernel = system.release;
-  report.importer = report_device(importer);
-  report.path = "unknown";
-  if (const auto& bdf = importer.info().bdf) {
-    if (auto path = topology.predict(options.targets.front().device, *bdf)) {
-      report.path = to_string(path->path);
-    }
-  }
-  report.driver = driver;
-  report.against = options.against == driver ? std::string() : options.against;
-  return report;
 }
 
 RevokeSeries& series_of(RevokeReport& report, const std::string& target, std::uint32_t buffers,
@@ -169,8 +127,9 @@ Result<RevokeReport> measure(const RevokeOptions& options) {
   if (!topology) return std::move(topology).error();
   auto targets = permitted_targets(options, *topology);
   if (!targets) return std::move(targets).error();
-  if (auto allowed = allow_files(options.buffers); !allowed) return std::move(allowed).error();
-  auto name = importer_name(options);
+  const auto most = *std::max_element(options.buffers.begin(), options.buffers.end());
+  if (auto allowed = allow_files(most); !allowed) return std::move(allowed).error();
+  auto name = importer_name(options.device);
   if (!name) return std::move(name).error();
   auto importer = BenchDevice::open(*name);
   if (!importer) return std::move(importer).error();
@@ -179,7 +138,11 @@ Result<RevokeReport> measure(const RevokeOptions& options) {
   auto binding = DriverBinding::of(options.targets.front().device, system_paths());
   if (!binding) return std::move(binding).error();
 
-  RevokeReport report = describe(options, *topology, *importer, binding->original());
+  RevokeReport report;
+  report.setting =
+      describe_setting(options.label, *topology, options.targets.front().device, *importer);
+  report.driver = binding->original();
+  if (options.against != report.driver) report.against = options.against;
   Measurer measurer(options, *std::move(targets), *importer, *verifier, *binding, report);
   if (auto ran = measurer.run(); !ran) return std::move(ran).error();
   return report;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "bench/revoke/verifier.hpp"
+#include "bench/write_verifier.hpp"
 
 #include <chrono>
 #include <random>
@@ -11,7 +11,6 @@ namespace {
 
 constexpr std::chrono::seconds kTimeout(20);
 constexpr std::uint64_t kWords = WriteVerifier::kBytes / sizeof(std::uint64_t);
-constexpr std::uint64_t kScratch = WriteVerifier::kBytes;  // where the flushing READ lands
 constexpr std::uint64_t kMultiplier = 0x9e3779b97f4a7c15;
 
 std::uint64_t pattern(std::uint64_t seed, std::uint64_t number, std::uint64_t word) {
@@ -37,7 +36,7 @@ Result<WriteVerifier> WriteVerifier::create(const BenchDevice& device) {
   if (auto connected = there->connect(here->address()); !connected) {
     return std::move(connected).error();
   }
-  auto memory = HostMemory::create(device, kBytes + sizeof(std::uint64_t));
+  auto memory = HostMemory::create(device, 2 * kBytes);
   if (!memory) return std::move(memory).error();
   return WriteVerifier(*std::move(here), *std::move(there), *std::move(memory));
 }
@@ -79,12 +78,13 @@ Result<void> WriteVerifier::write(std::uint64_t address, std::uint32_t rkey) {
   wr.wr.rdma.remote_addr = address;
   wr.wr.rdma.rkey = rkey;
   if (auto written = complete(wr); !written) return written;
-  // An acknowledged WRITE may still be on its way: a READ of its end makes it placed.
-  sge.addr = memory_.address() + kScratch;
-  sge.length = sizeof(std::uint64_t);
+  // An acknowledged WRITE may still be on its way: a READ behind it makes it placed.
+  sge.addr += kBytes;
   wr.opcode = IBV_WR_RDMA_READ;
-  wr.wr.rdma.remote_addr = address + kBytes - sizeof(std::uint64_t);
-  return complete(wr);
+  if (auto read = complete(wr); !read) return read;
+  if (found_in(words.subspan(kWords), 0)) return {};
+  return make_error(std::errc::io_error, "read back a write by", here_.describe(),
+                    "other data than was written");
 }
 
 bool WriteVerifier::found_in(Words words, std::uint64_t ago) const noexcept {

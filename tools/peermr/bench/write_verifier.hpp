@@ -9,8 +9,8 @@
 
 namespace peermr::tool {
 
-/// Writes to registered memory through the RDMA device and compares by the CPU. The device must
-/// outlive it. Moves, not thread-safe.
+/// Writes to registered memory through the RDMA device and reads back; and compares what the CPU
+/// finds there. The device must outlive it. Moves, not thread-safe.
 class WriteVerifier {
  public:
   static constexpr std::uint64_t kBytes = 512;  ///< of each write
@@ -18,8 +18,9 @@ class WriteVerifier {
   /// Errors: as Endpoint and HostMemory.
   [[nodiscard]] static Result<WriteVerifier> create(const BenchDevice& device);
 
-  /// Writes a pattern that no earlier write had to the first bytes of a region, and waits until it
-  /// is placed. Errors: std::errc::io_error with the completion's status, std::errc::timed_out.
+  /// Writes a pattern that no earlier write had to the first bytes of a region and reads it back.
+  /// Errors: std::errc::io_error with the completion's status, or when other data came back;
+  /// std::errc::timed_out.
   Result<void> write(std::uint64_t address, std::uint32_t rkey);
 
   /// Whether `words` begin with what write() wrote `ago` calls before the last one.
