@@ -75,8 +75,12 @@ static void pnic_mr_invalidate(struct dma_buf_attachment *attach)
 
 	dma_resv_assert_held(attach->dmabuf->resv);
 	if (!mr) {
-		/* Being registered, or that has failed: the device knows nothing of it. */
-		ib_umem_dmabuf_unmap_pages(umem_dmabuf);
+		/*
+		 * Being registered, or that has failed: the device knows nothing of it. Without a
+		 * mapping the umem may not know yet what it is attached to.
+		 */
+		if (umem_dmabuf->sgt)
+			ib_umem_dmabuf_unmap_pages(umem_dmabuf);
 	} else if (mr->valid) {
 		mr->valid = false;
 		pnic_mr_fence(mr, 0);
