@@ -39,8 +39,10 @@ struct ConnectionOptions {
   std::uint32_t max_sends = 128;
   std::uint32_t max_receives = 128;
   NewGenerationPolicy on_new_generation = NewGenerationPolicy::kGiveBack;
-  /// A piece of work that fails so often, without a revoke to explain it, is completed as failed.
+  /// A piece of work that fails so often and for so long, without a revoke to explain it, is
+  /// completed as failed. The peer needs time to learn of a revoke that others caused, and to tell.
   std::uint32_t max_failures = 8;
+  std::chrono::nanoseconds failing_for = std::chrono::seconds(2);
   /// Between recoveries that bring nothing forward: from `first`, doubled up to `ceiling`. A
   /// recovery that takes longer than `limit` is the end.
   BackOff recovery = {.first = std::chrono::microseconds(500),

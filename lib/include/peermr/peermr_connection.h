@@ -91,7 +91,8 @@ struct peermr_connection_options {
 	uint32_t max_sends; /* (128) */
 	uint32_t max_receives; /* (128) */
 	uint32_t max_remote_regions; /* (1024) */
-	/* Work that fails so often, with no revoke to explain it, is completed as failed. */
+	/* Work that fails so often, and for failing_for_ns, with no revoke to explain it, is
+	 * completed as failed. */
 	uint32_t max_failures; /* (8) */
 	/*
 	 * Between recoveries that bring nothing forward: from `first`, doubled up to
@@ -104,6 +105,7 @@ struct peermr_connection_options {
 	 * peer finishes a message that it has begun. */
 	uint64_t backlog_bytes; /* (64 KiB) */
 	uint64_t message_limit_ns; /* (5 s) */
+	uint64_t failing_for_ns; /* (2 s) */
 	int32_t on_new_generation; /* enum peermr_new_generation */
 	uint32_t reserved; /* 0 */
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -38,8 +39,9 @@ class PEERMR_API ReplayLog {
     State state = State::kWaiting;
     CompletionStatus status = CompletionStatus::kSuccess;
     ibv_wc_status wc_status = IBV_WC_SUCCESS;
-    std::uint32_t region = 0;          ///< the caller's index of the region
-    std::uint32_t failures = 0;        ///< the caller's count
+    std::uint32_t region = 0;                               ///< the caller's index of the region
+    std::uint32_t failures = 0;                             ///< the caller's count
+    std::chrono::steady_clock::time_point failing_since{};  ///< of the first of these
     Generation asked_in = {};          ///< of the region, when the application asked for it
     Generation generation = {};        ///< of the region, when last posted
     KeyEpoch key_epoch = {};           ///< of the region's key, when last posted

@@ -23,6 +23,7 @@ Result<ConnectionOptions> connection_options(const peermr_connection_options& gi
   take(given.max_receives, result.max_receives);
   take(given.max_remote_regions, result.max_remote_regions);
   take(given.max_failures, result.max_failures);
+  take_ns(given.failing_for_ns, result.failing_for);
   take_ns(given.recovery_first_ns, result.recovery.first);
   take_ns(given.recovery_ceiling_ns, result.recovery.ceiling);
   take_ns(given.recovery_limit_ns, result.recovery.limit);

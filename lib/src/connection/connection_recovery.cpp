@@ -250,7 +250,10 @@ ReplayLog::Verdict ConnectionCore::judge(ReplayLog::Entry& entry,
     return verdict;
   }
   if (!worth_another_attempt(culprit->status)) return ReplayLog::Verdict::kFail;
-  return ++entry.failures < options_.max_failures ? verdict : ReplayLog::Verdict::kFail;
+  if (entry.failures++ == 0) entry.failing_since = now_;
+  const bool enough = entry.failures >= options_.max_failures &&
+                      now_ - entry.failing_since >= options_.failing_for;
+  return enough ? ReplayLog::Verdict::kFail : verdict;
 }
 
 }  // namespace peermr::detail

@@ -186,6 +186,7 @@ TEST_F(Connection, DeadRegionEndsItsWork) {
 
 TEST_F(Connection, KeyThatIsRefusedWithoutAReasonEndsTheWorkAndNotTheConnection) {
   options_.max_failures = 3;
+  options_.failing_for = {};
   connect();
   dead_keys_ = fake_.registered;  // nobody has told the region
   ASSERT_TRUE(writer_->post(write(1, 1)));
@@ -206,8 +207,35 @@ TEST_F(Connection, KeyThatIsRefusedWithoutAReasonEndsTheWorkAndNotTheConnection)
   EXPECT_EQ(completions_[2].status, kSuccess);
 }
 
+TEST_F(Connection, KeyThatIsRefusedIsTriedForAWhileSinceItsOwnerMayNotKnowYet) {
+  options_.max_failures = 1;
+  options_.failing_for = std::chrono::minutes(1);
+  options_.on_new_generation = NewGenerationPolicy::kReplay;
+  connect();
+  dead_keys_ = fake_.registered;
+  ASSERT_TRUE(writer_->post(write(1, 1)));
+  const auto epoch = [&] {
+    std::uint32_t last = 0;
+    while (const auto event = writer_->next_event()) last = std::max(last, event->epoch);
+    return last;
+  };
+  std::uint32_t connections = 0;
+  for (int i = 0; i < 1000 && connections < 5; ++i) {
+    turn(1);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    connections = std::max(connections, epoch());
+  }
+  EXPECT_GE(connections, 5u);
+  EXPECT_TRUE(statuses().empty());
+  revoke();
+  restore();
+  ASSERT_TRUE(wait_for(1));
+  EXPECT_EQ(statuses(), std::vector{kSuccess});
+}
+
 TEST_F(Connection, PeerWithoutReceivesIsTriedAgainBoundedly) {
   options_.max_failures = 3;
+  options_.failing_for = {};
   connect();
   ASSERT_TRUE(writer_->post(send(1, 1)));
   ASSERT_TRUE(wait_for(1));
