@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/deadline.hpp"
 #include "base/log.hpp"
 #include "base/may_wait.hpp"
 #include "base/read_section.hpp"
@@ -78,6 +79,8 @@ Result<std::shared_ptr<RegionCore>> RegionCore::create(
   if (subscribe) {
     auto source = subscribe(core);
     if (!source) return source.error();
+    // The owner of the memory and the monitor know the region already.
+    const Lock lock(core->mutex_);
     core->source_ = *std::move(source);
   }
   if (auto registered = core->register_first(); !registered) return registered.error();
@@ -100,6 +103,7 @@ Result<void> RegionCore::register_first() {
     if (added) {
       seen_ = invalidates;
       current_ = Held{*added, key_epoch()};
+      made_ = true;
       publish();
       return {};
     }
@@ -160,9 +164,9 @@ Comeback RegionCore::resume() {
 Comeback RegionCore::come_back(bool was_away) {
   Lock lock(mutex_);
   owner_acts_ = false;
-  if (was_away) key_is_dead_ = true;
   Comeback comeback;
-  if (state_ == RegionState::kDead) return comeback;
+  if (!made_ || state_ == RegionState::kDead) return comeback;
+  if (was_away) key_is_dead_ = true;
   if (!was_away && state() == RegionState::kLive) {
     comeback.in_use = true;
     return comeback;
@@ -200,7 +204,7 @@ Result<void> RegionCore::recover(std::optional<std::chrono::nanoseconds> limit) 
 
 Result<void> RegionCore::bring_back(Lock& lock, std::chrono::nanoseconds limit,
                                     Comeback& comeback) {
-  const auto deadline = Clock::now() + limit;
+  const auto deadline = later(Clock::now(), limit);
   const std::uint64_t revokes = revokes_;
   auto pause = config_.back_off.first;
   unpublish();
