@@ -77,6 +77,8 @@ Result<std::shared_ptr<RegionCore>> RegionCore::create(
   if (subscribe) {
     auto source = subscribe(core);
     if (!source) return source.error();
+    // The owner of the memory and the monitor know the region already.
+    const Lock lock(core->mutex_);
     core->source_ = *std::move(source);
   }
   if (auto registered = core->register_first(); !registered) return registered.error();
@@ -99,6 +101,7 @@ Result<void> RegionCore::register_first() {
     if (added) {
       seen_ = invalidates;
       current_ = Held{*added, key_epoch()};
+      made_ = true;
       publish();
       return {};
     }
@@ -164,8 +167,8 @@ bool RegionCore::resume() {
 bool RegionCore::come_back(bool was_away) {
   Lock lock(mutex_);
   owner_acts_ = false;
+  if (!made_ || state_ == RegionState::kDead) return false;
   if (was_away) key_is_dead_ = true;
-  if (state_ == RegionState::kDead) return false;
   if (config_.on_revoke == RevokePolicy::kHandOver) {
     change_state(RegionState::kRestoring);
     return false;

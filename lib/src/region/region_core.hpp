@@ -118,9 +118,11 @@ class RegionCore final : public MemoryObserver, public Watcher {
   std::uint64_t revokes_ = 0;
   std::uint64_t seen_ = 0;   // invalidates when the keys were made: more, and they are stale
   bool owner_acts_ = false;  // between quiesce() and what follows it: no use looking
+  bool made_ = false;        // by register_first(): until then others tell, and it alone acts
   std::optional<Attempts> attempts_;
 
-  std::unique_ptr<InvalidateSource> source_;  // null: no monitor; set before anybody sees this
+  // Null: no monitor. Set once, before made_: users of the region need no mutex to see it.
+  std::unique_ptr<InvalidateSource> source_;
 };
 
 // Inline: Region::lease() is then one call.

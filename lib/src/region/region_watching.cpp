@@ -20,7 +20,8 @@ std::uint64_t RegionCore::count_invalidates() const {
 
 std::optional<Clock::time_point> RegionCore::look() {
   const Lock lock(mutex_);
-  if (state_ == RegionState::kDead || owner_acts_) return std::nullopt;
+  // What is invalidated before the region is made is counted there.
+  if (!made_ || state_ == RegionState::kDead || owner_acts_) return std::nullopt;
   const auto status = source_->status();
   if (!status) {
     log(LogLevel::kWarning, "{}", status.error().message());

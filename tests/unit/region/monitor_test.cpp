@@ -12,7 +12,9 @@
 #include <vector>
 
 #include "peermr/monitor.hpp"
+#include "region/fake_registrar.hpp"
 #include "region/monitor_core.hpp"
+#include "region/region_core.hpp"
 
 namespace peermr {
 namespace {
@@ -200,6 +202,41 @@ TEST(Monitor, ThreadTellsAndEndsWithTheMonitor) {
   source->ask();
   std::this_thread::sleep_for(20ms);
   EXPECT_EQ(watcher->looks, before) << "its thread is gone";
+}
+
+TEST(Monitor, TellsRegionsThatAreBeingMade) {
+  test::FakeDevice device;
+  const auto buffer = std::make_shared<FakeBuffer>();
+  auto monitor = Monitor::create().value();
+  const auto other = std::make_shared<FakeWatcher>();
+  const auto source = subscribe_to(*monitor.core(), buffer, other).value();
+  std::atomic<bool> stop{false};
+  std::thread revoker([&] {
+    while (!stop) {
+      buffer->invalidate();
+      std::this_thread::sleep_for(20us);
+    }
+  });
+  int made = 0;
+  const auto end = Clock::now() + 10s;
+  for (int i = 0; (i < 500 || made < 10) && Clock::now() < end; ++i) {
+    const auto region = detail::RegionCore::create(
+        std::make_unique<test::FakeRegistrar>(device, verbs::ImporterClass::kRevocable), nullptr,
+        {}, nullptr, [&](const std::weak_ptr<Watcher>& watcher) {
+          return subscribe_to(*monitor.core(), buffer, watcher);
+        });
+    if (region) {
+      ++made;
+      ASSERT_TRUE((*region)->close());
+    } else {
+      ASSERT_EQ(region.error().code(), Errc::kRevoked);
+    }
+    const std::lock_guard lock(device.mutex);
+    ASSERT_TRUE(device.registered.empty()) << "a key of a region that is gone";
+  }
+  stop = true;
+  revoker.join();
+  EXPECT_GE(made, 10);
 }
 
 TEST(Monitor, LetsManyThreadsSubscribeAndLeaveWhileItTells) {

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <thread>
 
 #include "peermr/log.hpp"
@@ -40,7 +41,10 @@ class FakeSource final : public InvalidateSource {
 class WatchedRegion : public test::RegionTest {
  protected:
   WatchedRegion() {
-    subscribe_ = [this](const std::weak_ptr<Watcher>&) -> Result<std::unique_ptr<InvalidateSource>> {
+    subscribe_ =
+        [this](const std::weak_ptr<Watcher>& watcher) -> Result<std::unique_ptr<InvalidateSource>> {
+      watcher_ = watcher;
+      if (on_subscribe_) on_subscribe_();
       return std::unique_ptr<InvalidateSource>(std::make_unique<FakeSource>(kernel_));
     };
   }
@@ -55,7 +59,33 @@ class WatchedRegion : public test::RegionTest {
   }
 
   Kernel kernel_;
+  std::weak_ptr<Watcher> watcher_;
+  std::function<void()> on_subscribe_;  // when the monitor knows the region, and it not the monitor
 };
+
+TEST_F(WatchedRegion, CountsWhatTheMonitorTellsBeforeItIsMade) {
+  on_subscribe_ = [this] {
+    ++kernel_.status.total;
+    EXPECT_EQ(watcher_.lock()->look(), std::nullopt);
+  };
+  const auto region = make(ImporterClass::kRevocable);
+  EXPECT_EQ(region->look(), std::nullopt);
+  EXPECT_EQ(region->generation(), Generation(0));
+  EXPECT_THAT(device_.registered, ElementsAre(1u));
+}
+
+TEST_F(WatchedRegion, HasOneKeyThoughTheMonitorTellsBetweenTheFirstAttempts) {
+  config_.back_off.first = 50ms;
+  device_.failures = {test::invalid()};
+  std::thread monitor;
+  device_.on_add = [&] {
+    if (!monitor.joinable()) monitor = std::thread([this] { watcher_.lock()->look(); });
+  };
+  const auto region = make(ImporterClass::kRevocable);
+  monitor.join();
+  EXPECT_THAT(device_.registered, ElementsAre(1u));
+  EXPECT_THAT(history_, ElementsAre(RegionState::kLive));
+}
 
 TEST_F(WatchedRegion, LooksInVainWhenNothingHappened) {
   const auto region = make(ImporterClass::kFaultable);
