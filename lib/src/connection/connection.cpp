@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/deadline.hpp"
 #include "connection/connection_core.hpp"
 #include "connection/waiter.hpp"
 
@@ -83,7 +84,7 @@ Result<void> RcConnection::process() {
 }
 
 Result<void> RcConnection::wait_until_live(std::chrono::nanoseconds limit) {
-  const auto deadline = Clock::now() + limit;
+  const auto deadline = later(Clock::now(), limit);
   while (true) {
     if (auto done = process(); !done) return done;
     if (state() == ConnectionState::kLive) return {};

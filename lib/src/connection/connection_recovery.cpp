@@ -8,6 +8,7 @@
 #include <random>
 #include <utility>
 
+#include "base/deadline.hpp"
 #include "base/log.hpp"
 #include "connection/connection_core.hpp"
 #include "connection/work_number.hpp"
@@ -75,7 +76,7 @@ void ConnectionCore::plan() {
     wake_at_ = std::min(wake_at_, now_ + kTick);
   if (holding_) wake_at_ = std::min(wake_at_, hold_until_);
   if (!handshake_.live() && handshake_.epoch() > 1) {
-    wake_at_ = std::min(wake_at_, recovery_begun_ + options_.recovery.limit + 1ms);
+    wake_at_ = std::min(wake_at_, later(recovery_begun_ + 1ms, options_.recovery.limit));
   }
 }
 
@@ -131,7 +132,7 @@ Result<void> ConnectionCore::step() {
     switch (handshake_.next()) {
       case Handshake::Step::kNothing:
         if (handshake_.live() || handshake_.epoch() == 1 ||
-            now_ <= recovery_begun_ + options_.recovery.limit) {
+            now_ <= later(recovery_begun_, options_.recovery.limit)) {
           return {};
         }
         return make_error(std::errc::timed_out, "recover", "connection",
@@ -163,7 +164,7 @@ Result<bool> ConnectionCore::drain() {
   }
   if (auto collected = collect(); !collected) return collected.error();
   if (sends_.in_flight() + receives_.in_flight() != 0) {
-    if (now_ <= recovery_begun_ + options_.recovery.limit) return false;
+    if (now_ <= later(recovery_begun_, options_.recovery.limit)) return false;
     return make_error(std::errc::timed_out, "drain", "queue pair",
                       "the device does not complete what was posted");
   }

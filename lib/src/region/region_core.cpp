@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/deadline.hpp"
 #include "base/log.hpp"
 #include "region/read_section.hpp"
 
@@ -199,7 +200,7 @@ Result<void> RegionCore::recover(std::optional<std::chrono::nanoseconds> limit) 
 }
 
 Result<void> RegionCore::bring_back(Lock& lock, std::chrono::nanoseconds limit) {
-  const auto deadline = Clock::now() + limit;
+  const auto deadline = later(Clock::now(), limit);
   const std::uint64_t revokes = revokes_;
   auto pause = config_.back_off.first;
   unpublish();

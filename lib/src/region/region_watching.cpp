@@ -3,6 +3,7 @@
 // What a region makes of what its monitor tells it: revokes and restores that others have done.
 #include <algorithm>
 
+#include "base/deadline.hpp"
 #include "base/log.hpp"
 #include "region/region_core.hpp"
 
@@ -44,7 +45,7 @@ std::optional<Clock::time_point> RegionCore::look() {
   }
   if (!attempts_ || attempts_->invalidates != status->total) {
     attempts_ = Attempts{.invalidates = status->total,
-                         .deadline = Clock::now() + config_.back_off.limit,
+                         .deadline = later(Clock::now(), config_.back_off.limit),
                          .pause = config_.back_off.first};
   }
   // Held until its owner re-arms it, which is news.

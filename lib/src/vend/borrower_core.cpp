@@ -8,12 +8,16 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/deadline.hpp"
 #include "vend/packet_socket.hpp"
 
 namespace peermr::vend {
 namespace {
 
 constexpr std::string_view kRead = "read from";
+
+// What a vendor may promise: a sum of a time and more than this could overflow.
+constexpr std::chrono::milliseconds kLongestLease = std::chrono::hours(24 * 365);
 
 Error gone(const std::string& path) {
   return errno_error(ECONNRESET, kRead, path, "the vendor has gone, or dropped this connection");
@@ -34,6 +38,11 @@ bool wait_readable(int fd, Borrower::Core::Clock::time_point end) {
     const int ready = ::poll(&entry, 1, static_cast<int>(std::min(left.count(), kLongestMs)));
     if (ready > 0 || (ready < 0 && errno != EINTR)) return true;
   }
+}
+
+std::chrono::milliseconds lease_of(const Notice& notice) {
+  const auto longest = static_cast<std::uint64_t>(kLongestLease.count());
+  return std::chrono::milliseconds(std::min(notice.lease_ms, longest));
 }
 
 struct Packet {
@@ -62,7 +71,7 @@ Result<std::shared_ptr<Borrower::Core>> Borrower::Core::connect(const std::strin
                                                                 std::chrono::milliseconds limit) {
   auto fd = connect_packets(path, limit);
   if (!fd) return std::move(fd).error();
-  if (!wait_readable(fd->get(), Clock::now() + limit)) {
+  if (!wait_readable(fd->get(), later(Clock::now(), limit))) {
     return make_error(std::errc::timed_out, "wait for", path, "it does not greet");
   }
   const auto packet = receive(fd->get(), path);
@@ -84,7 +93,7 @@ Borrower::Core::Core(UniqueFd fd, std::string path, const Notice& greeting)
   vendor_.name = greeting.text;
   vendor_.slice_bytes = greeting.bytes;
   vendor_.slices = greeting.slices;
-  vendor_.lease_time = std::chrono::milliseconds(greeting.lease_ms);
+  vendor_.lease_time = lease_of(greeting);
   vendor_.mappable = (greeting.flags & kNoticeMappable) != 0;
   vendor_.keeps_content = (greeting.flags & kNoticeKeepsContent) != 0;
 }
@@ -118,7 +127,7 @@ Error Borrower::Core::refusal(const Notice& notice, std::string_view operation) 
 
 Result<Borrower::Core::Answer> Borrower::Core::ask(Request request, std::string_view operation,
                                                    std::chrono::milliseconds limit) {
-  const auto end = Clock::now() + limit;
+  const auto end = later(Clock::now(), limit);
   std::unique_lock lock(mutex_);
   if (lost_) return *lost_;
   request.number = ++last_number_;
@@ -214,7 +223,7 @@ void Borrower::Core::answered(Notice notice, UniqueFd descriptor) {
     return;
   }
   // From when it was asked: the vendor counts from later on.
-  const auto expires = pending->second.asked + std::chrono::milliseconds(notice.lease_ms);
+  const auto expires = pending->second.asked + lease_of(notice);
   if (notice.kind == NoticeKind::kLent) {
     loans_[notice.loan] = {
         .end = LoanEnd::kNone, .generation = notice.generation, .expires = expires};

@@ -11,6 +11,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/deadline.hpp"
+
 namespace peermr::vend {
 namespace {
 
@@ -318,7 +320,7 @@ Result<vfio::ResetReport> Vendor::Core::reset() {
 
 std::vector<SliceStatus> Vendor::Core::stop(std::optional<std::chrono::milliseconds> limit,
                                             bool drive) {
-  const auto end = limit ? Clock::now() + *limit : Clock::time_point::max();
+  const auto end = limit ? later(Clock::now(), *limit) : Clock::time_point::max();
   stopping_ = true;
   wake();
   const auto settled = [this] {

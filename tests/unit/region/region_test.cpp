@@ -107,6 +107,14 @@ TEST_F(RegionTest, RestoreGivesUpAtTheLimitAndCanBeTriedAgain) {
   EXPECT_EQ(region->generation(), Generation(1));
 }
 
+TEST_F(RegionTest, RestoreWithoutALimitTriesForAsLongAsItTakes) {
+  config_.back_off.limit = std::chrono::nanoseconds::max();
+  const auto region = make(ImporterClass::kRevocable);
+  device_.failures = {test::not_now(), test::not_now(), test::not_now()};
+  EXPECT_EQ(reset()->in_use, 1u);
+  EXPECT_EQ(region->state(), RegionState::kLive);
+}
+
 TEST_F(RegionTest, RestoreStopsAtAnErrorThatTimeDoesNotCure) {
   const auto region = make(ImporterClass::kRevocable);
   ASSERT_TRUE(events_->quiesce_all());

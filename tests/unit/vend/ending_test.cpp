@@ -41,6 +41,19 @@ TEST_F(Vending, StoppingSaysWhatIsStillHeld) {
   EXPECT_TRUE(vendor_->stop(5s).empty());
 }
 
+TEST_F(Vending, StoppingForEverWaitsForTheLastSlice) {
+  start();
+  Borrower borrower = connect();
+  const Loan loan = borrow(borrower);
+  device_.hold(loan.slice());
+  std::thread importer([&] {
+    std::this_thread::sleep_for(50ms);
+    device_.let_go(loan.slice());
+  });
+  EXPECT_TRUE(vendor_->stop(std::chrono::milliseconds::max()).empty());
+  importer.join();
+}
+
 TEST_F(Vending, WaitersAreToldThatTheVendorStops) {
   start();
   Borrower owner = connect();

@@ -312,6 +312,28 @@ TEST_F(HostileVendor, LoanWithoutADescriptorIsNone) {
   EXPECT_EQ(loan.error().code(), Errc::kMalformed);
 }
 
+TEST_F(HostileVendor, TimesThatNoClockCountsDoNotPassAtOnce) {
+  Notice greeting;
+  greeting.kind = NoticeKind::kGreeting;
+  greeting.version = kProtocolVersion;
+  greeting.bytes = ~std::uint64_t{0};
+  greeting.lease_ms = ~std::uint64_t{0};
+  auto borrower = meet({encode(greeting)}).value();
+  EXPECT_GT(borrower.vendor().lease_time, 0ms);
+  const UniqueFd file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  std::thread peer([&] {
+    pollfd entry{peer_.get(), POLLIN, 0};
+    ASSERT_EQ(::poll(&entry, 1, 5000), 1);
+    const Notice lent{
+        .kind = NoticeKind::kLent, .number = 1, .loan = 5, .lease_ms = ~std::uint64_t{0}};
+    ASSERT_EQ(send_packet(peer_.get(), bytes_of(encode(lent)), file.get()), 0);
+  });
+  const auto loan = borrower.borrow();
+  peer.join();
+  ASSERT_TRUE(loan) << loan.error().message();
+  EXPECT_TRUE(loan->status().is_live());
+}
+
 TEST_F(HostileVendor, DescriptorsThatNobodyAskedForAreClosed) {
   auto borrower = meet({greeting()}).value();
   const UniqueFd gift(::open("/dev/null", O_RDONLY | O_CLOEXEC));
