@@ -57,7 +57,11 @@ Result<void> Owner::turn() {
   while (const std::size_t count = connection_.poll(batch)) {
     for (std::size_t i = 0; i < count; ++i) take(batch[i]);
   }
-  while (connection_.next_event()) {
+  while (const auto event = connection_.next_event()) {
+    // Its peer was faster than the monitor.
+    if (event->kind == ConnectionEvent::Kind::kPeerFailed) {
+      region_.report_completion(IBV_WC_REM_ACCESS_ERR, region_.generation());
+    }
   }
   return done;
 }

@@ -65,7 +65,11 @@ class Kills {
     of_owner.push_back(std::move(announcement));
     Participant owner("owner", random_(), std::move(of_owner));
     Participant writer("writer", random_(), std::move(of_writer));
-    if (random_() % kOneEarlyIn != 0) wait_for_traffic(traffic);
+    if (random_() % kOneEarlyIn != 0 && !wait_for_traffic(traffic)) {
+      owner.print_threads();
+      writer.print_threads();
+      give_up("no traffic for too long");
+    }
     std::this_thread::sleep_for(std::chrono::milliseconds(
         random_() % (kLatestKillMs * static_cast<unsigned>(time_scale()))));
     const bool of_the_owner = random_() % 2 == 0;
@@ -85,9 +89,9 @@ class Kills {
   }
 
   // Its other end is closed by the owner.
-  static void wait_for_traffic(const UniqueFd& traffic) {
+  static bool wait_for_traffic(const UniqueFd& traffic) {
     pollfd closed{.fd = traffic.get(), .events = POLLIN, .revents = 0};
-    if (::poll(&closed, 1, 30000 * time_scale()) != 1) give_up("no traffic for too long");
+    return ::poll(&closed, 1, 60000 * time_scale()) == 1;
   }
 
   void kill(Participant& victim, Participant& survivor) {
@@ -99,7 +103,10 @@ class Kills {
     }
     const auto begin = Clock::now();
     const auto ended = survivor.wait(30s * time_scale());
-    if (!ended) give_up(std::string("the ") + survivor.role() + " outlives its peer for too long");
+    if (!ended) {
+      survivor.print_threads();
+      give_up(std::string("the ") + survivor.role() + " outlives its peer for too long");
+    }
     if (!WIFEXITED(*ended) ||
         (WEXITSTATUS(*ended) != kEndedWell && WEXITSTATUS(*ended) != kEndedEarly)) {
       give_up(std::string("the ") + survivor.role() + " does not end well: status " +

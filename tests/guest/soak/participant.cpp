@@ -7,6 +7,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <thread>
 #include <utility>
@@ -50,6 +53,18 @@ Participant::~Participant() {
 
 void Participant::kill() const {
   ::kill(pid_, SIGKILL);
+}
+
+void Participant::print_threads() const {
+  const std::string tasks = "/proc/" + std::to_string(pid_) + "/task";
+  std::error_code ignored;
+  for (const auto& task : std::filesystem::directory_iterator(tasks, ignored)) {
+    std::printf("%s, thread %s:\n", role_, task.path().filename().c_str());
+    for (const char* file : {"comm", "syscall", "stack"}) {
+      std::ifstream lines(task.path() / file);
+      for (std::string line; std::getline(lines, line);) std::printf("  %s\n", line.c_str());
+    }
+  }
 }
 
 std::optional<int> Participant::wait(std::chrono::milliseconds limit) {

@@ -26,6 +26,8 @@ class Participant {
   const char* role() const { return role_; }
   /// SIGKILL.
   void kill() const;
+  /// Prints where the kernel has its threads: for one that hangs.
+  void print_threads() const;
   /// What waitpid() says of it; nothing when it does not end in time.
   std::optional<int> wait(std::chrono::milliseconds limit);
 
