@@ -16,7 +16,7 @@ set(may_include_region base pci vfio verbs region)
 set(may_include_connection base pci vfio verbs region connection)
 set(may_include_capi base pci vfio vend verbs region connection capi)
 
-set(public_base bdf error export log result types unique_fd)
+set(public_base bdf error export log result thread_sections types unique_fd)
 set(public_pci topology)
 set(public_vfio vfio dma_buf exporter watch)
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "peermr/export.hpp"
+#include "peermr/thread_sections.hpp"
 #include "peermr/types.hpp"
 
 namespace peermr {
@@ -36,7 +37,10 @@ struct RegionKeys {
 ///   if (const auto lease = region.lease()) post(lease->lkey, lease->address);
 class [[nodiscard]] PEERMR_API Lease {
  public:
-  ~Lease();
+  ~Lease() {
+    // Inline: giving one back is not worth a call.
+    if (keys_ != nullptr) detail::leave_section(*sections_);
+  }
   Lease(const Lease&) = delete;
   Lease& operator=(const Lease&) = delete;
 
@@ -47,9 +51,11 @@ class [[nodiscard]] PEERMR_API Lease {
 
  private:
   friend class detail::RegionCore;
-  explicit Lease(const RegionKeys* keys) noexcept : keys_(keys) {}
+  Lease(const RegionKeys* keys, detail::ThreadSections* sections) noexcept
+      : keys_(keys), sections_(sections) {}
 
   const RegionKeys* keys_;
+  detail::ThreadSections* sections_;
 };
 
 /// Whether the calling thread holds a lease.

@@ -25,7 +25,6 @@ struct alignas(kCacheLineBytes) Slot {
 
 // Static, so that no section ever allocates.
 constinit std::array<Slot, kSlots> g_slots;
-constinit Slot g_shared;
 constinit std::atomic<std::size_t> g_slots_used{0};  // slots beyond this were never taken
 
 // One at a time: sections are short, and a second writer would only make more threads fence.
@@ -55,8 +54,8 @@ struct SlotReturner {
   ~SlotReturner() {
     // A lease that another thread-local object holds is given back through the slot that it is in.
     if (slot == nullptr || in_section()) return;
-    // Leases that destructors of other thread-local objects still take go to the shared slot.
-    t_sections.slot = g_shared_slot;
+    // Leases that destructors of other thread-local objects still take are counted.
+    t_sections.slot = &g_shared;
     slot->taken.store(false, std::memory_order_release);
   }
 };
@@ -72,14 +71,6 @@ void wait_a_little(int& round) noexcept {
   }
 }
 
-}  // namespace
-
-thread_local constinit ThreadSections t_sections = {nullptr, 0};
-constinit std::atomic<std::uint64_t> g_epoch{1};
-// False until registered: a fence too many does no harm.
-std::atomic<bool> g_membarrier{use_membarrier()};
-constinit std::atomic<std::uint64_t>* const g_shared_slot = &g_shared.epoch;
-
 void claim_slot() noexcept {
   for (std::size_t i = 0; i < kSlots; ++i) {
     Slot& slot = g_slots[i];
@@ -92,15 +83,35 @@ void claim_slot() noexcept {
     t_sections.slot = &slot.epoch;
     return;
   }
-  t_sections.slot = g_shared_slot;
+  t_sections.slot = &g_shared;
 }
 
-void enter_shared() noexcept {
-  g_shared.epoch.fetch_add(1, std::memory_order_seq_cst);
+}  // namespace
+
+thread_local constinit ThreadSections t_sections = {&g_unclaimed, 0};
+constinit std::atomic<std::uint64_t> g_epoch{1};
+// False until registered: a fence too many does no harm.
+std::atomic<bool> g_membarrier{use_membarrier()};
+constinit std::atomic<std::uint64_t> g_unclaimed{1};
+constinit std::atomic<std::uint64_t> g_shared{1};
+alignas(kCacheLineBytes) constinit std::atomic<std::uint64_t> g_shared_count{0};
+
+void enter_otherwise() noexcept {
+  ThreadSections& sections = t_sections;
+  if (sections.slot == &g_unclaimed) {
+    claim_slot();
+    if (enter_quickly()) return;
+  }
+  if (sections.counted++ == 0 && sections.slot == &g_shared) {
+    g_shared_count.fetch_add(1, std::memory_order_seq_cst);
+  }
 }
 
-void leave_shared() noexcept {
-  g_shared.epoch.fetch_sub(1, std::memory_order_release);
+void leave_counted_section() noexcept {
+  ThreadSections& sections = t_sections;
+  if (--sections.counted == 0 && sections.slot == &g_shared) {
+    g_shared_count.fetch_sub(1, std::memory_order_release);
+  }
 }
 
 void synchronize_readers() noexcept {
@@ -118,7 +129,7 @@ void synchronize_readers() noexcept {
       wait_a_little(round);
     }
   }
-  while (g_shared.epoch.load(std::memory_order_acquire) != 0) wait_a_little(round);
+  while (g_shared_count.load(std::memory_order_acquire) != 0) wait_a_little(round);
 }
 
 }  // namespace peermr::detail

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "peermr/thread_sections.hpp"
+
 // Read-side sections in the RCU sense, for leases.
 //
 // Each thread has a slot of its own, where it notes the epoch in which its outermost section began
@@ -16,14 +18,9 @@
 
 namespace peermr::detail {
 
-// The thread's slot says whether it is in a section. Only what is beyond that is counted, so that a
-// section that is not nested, which nearly all are, neither waits for the store of the one before
-// to come back nor counts.
-struct ThreadSections {
-  std::atomic<std::uint64_t>* slot;  // null: none claimed yet
-  // Sections within the outermost one; with the shared slot, which says nothing of this thread, all.
-  std::uint32_t counted;
-};
+// A section that is neither its thread's first nor within another, as nearly all are, is noted in
+// the thread's slot and nowhere else: it counts nothing, and calls nothing. Sections may end in any
+// order.
 
 // initial-exec: one instruction instead of a call into the loader. 16 bytes fit into what the
 // loader keeps for libraries that are loaded late.
@@ -31,55 +28,48 @@ extern thread_local constinit ThreadSections t_sections __attribute__((tls_model
 extern std::atomic<std::uint64_t> g_epoch;
 extern std::atomic<bool> g_membarrier;
 
-/// Claims a slot for the calling thread, once in its life. Beyond kSlots threads they share one,
-/// which is slower, and counts.
-void claim_slot() noexcept;
-void enter_shared() noexcept;
-void leave_shared() noexcept;
-extern std::atomic<std::uint64_t>* const g_shared_slot;
+extern std::atomic<std::uint64_t> g_unclaimed;  // a thread before its first section
+// Beyond kSlots threads, those that find no slot count their sections together, which is slower.
+extern std::atomic<std::uint64_t> g_shared;
+extern std::atomic<std::uint64_t> g_shared_count;
 
-inline void enter_section() noexcept {
-  ThreadSections& sections = t_sections;
-  if (sections.slot == nullptr) [[unlikely]]
-    claim_slot();
-  if (sections.slot == g_shared_slot) [[unlikely]] {
-    if (sections.counted++ == 0) enter_shared();
-    return;
-  }
-  if (sections.slot->load(std::memory_order_relaxed) != 0) {
-    ++sections.counted;
-    return;
-  }
+/// Begins a section in the usual case; false: it is another.
+inline bool enter_quickly() noexcept {
+  std::atomic<std::uint64_t>& slot = *t_sections.slot;
+  if (slot.load(std::memory_order_relaxed) != 0) [[unlikely]]
+    return false;
 #if defined(__SANITIZE_THREAD__)
   // ThreadSanitizer knows no fences; an exchange is one on the machines that it runs on.
-  sections.slot->exchange(g_epoch.load(std::memory_order_relaxed), std::memory_order_seq_cst);
+  slot.exchange(g_epoch.load(std::memory_order_relaxed), std::memory_order_seq_cst);
 #else
   // Acquire: who notes a new epoch must see, as the writer who began it has made it, that there is
   // no data. Release, though it begins something: the writer must see all of the section before
   // this one when it sees this store instead of the end of that.
-  sections.slot->store(g_epoch.load(std::memory_order_acquire), std::memory_order_release);
+  slot.store(g_epoch.load(std::memory_order_acquire), std::memory_order_release);
   if (g_membarrier.load(std::memory_order_relaxed)) [[likely]] {
     std::atomic_signal_fence(std::memory_order_seq_cst);
   } else {
     std::atomic_thread_fence(std::memory_order_seq_cst);
   }
 #endif
+  return true;
+}
+
+/// Begins a section when enter_quickly() did not.
+void enter_otherwise() noexcept;
+
+inline void enter_section() noexcept {
+  if (!enter_quickly()) enter_otherwise();
 }
 
 inline void leave_section() noexcept {
-  ThreadSections& sections = t_sections;
-  if (sections.counted == 0) {
-    sections.slot->store(0, std::memory_order_release);
-  } else if (--sections.counted == 0 && sections.slot == g_shared_slot) {
-    leave_shared();
-  }
+  leave_section(t_sections);
 }
 
 /// Whether the calling thread is in a section.
 inline bool in_section() noexcept {
   const ThreadSections& sections = t_sections;
-  if (sections.slot == nullptr) return false;
-  if (sections.slot == g_shared_slot) return sections.counted != 0;
+  if (sections.slot == &g_unclaimed || sections.slot == &g_shared) return sections.counted != 0;
   return sections.slot->load(std::memory_order_relaxed) != 0;
 }
 

@@ -13,10 +13,6 @@
 
 namespace peermr {
 
-Lease::~Lease() {
-  if (keys_ != nullptr) detail::leave_section();
-}
-
 bool thread_holds_lease() noexcept {
   return detail::in_section();
 }
@@ -114,6 +110,13 @@ Result<void> RegionCore::register_first() {
     }
     changed_.wait_for(lock, config_.back_off.first);
   }
+}
+
+Lease RegionCore::lease_otherwise() const noexcept {
+  enter_otherwise();
+  const RegionKeys* keys = published_.load(std::memory_order_acquire);
+  if (keys == nullptr) leave_section();
+  return Lease(keys, &t_sections);
 }
 
 RegionState RegionCore::state() const noexcept {

@@ -46,7 +46,15 @@ class RegionCore final : public MemoryObserver, public Watcher {
   RegionCore(std::unique_ptr<Registrar> registrar, RegionConfig config);
   ~RegionCore() override;
 
-  Lease lease() const noexcept;
+  Lease lease() const noexcept {
+    // Inline: Region::lease() is then one call.
+    if (!enter_quickly()) [[unlikely]]
+      return lease_otherwise();
+    const RegionKeys* keys = published_.load(std::memory_order_acquire);
+    if (keys == nullptr) [[unlikely]]
+      leave_section();
+    return Lease(keys, &t_sections);
+  }
   [[nodiscard]] RegionState state() const noexcept;
   [[nodiscard]] Generation generation() const noexcept { return Generation(generation_.load()); }
   [[nodiscard]] KeyEpoch key_epoch() const noexcept { return KeyEpoch(key_epoch_.load()); }
@@ -81,6 +89,7 @@ class RegionCore final : public MemoryObserver, public Watcher {
     bool over = false;
   };
 
+  Lease lease_otherwise() const noexcept;
   Result<void> register_first();
   Result<void> bring_back(Lock& lock, std::chrono::nanoseconds limit, Comeback& comeback);
   Result<void> try_once();
@@ -126,14 +135,5 @@ class RegionCore final : public MemoryObserver, public Watcher {
   // Null: no monitor. Set once, before made_: users of the region need no mutex to see it.
   std::unique_ptr<InvalidateSource> source_;
 };
-
-// Inline: Region::lease() is then one call.
-inline Lease RegionCore::lease() const noexcept {
-  enter_section();
-  const RegionKeys* keys = published_.load(std::memory_order_acquire);
-  if (keys == nullptr) [[unlikely]]
-    leave_section();
-  return Lease(keys);
-}
 
 }  // namespace peermr::detail

@@ -124,7 +124,7 @@ TEST(LeaseStress, SlotsOfThreadsThatEndedAreUsedAgain) {
   for (int i = 0; i < 3000; ++i) {
     std::thread([] {
       detail::enter_section();
-      EXPECT_NE(detail::t_sections.slot, detail::g_shared_slot);
+      EXPECT_NE(detail::t_sections.slot, &detail::g_shared);
       detail::leave_section();
     }).join();
   }
@@ -145,9 +145,9 @@ TEST(LeaseStress, SectionsOfAThreadEndInAnyOrder) {
   };
   any_order();
   std::thread([&] {
-    detail::t_sections.slot = detail::g_shared_slot;
+    detail::t_sections.slot = &detail::g_shared;
     any_order();
-    EXPECT_EQ(detail::g_shared_slot->load(), 0u);
+    EXPECT_EQ(detail::g_shared_count, 0u);
   }).join();
 }
 
@@ -165,7 +165,7 @@ TEST(LeaseStress, LeaseThatOutlivesItsThreadsSlotIsGivenBackAllTheSame) {
     static_cast<void>(&holder);
     detail::enter_section();
   }).join();
-  EXPECT_EQ(detail::g_shared_slot->load(), 0u);
+  EXPECT_EQ(detail::g_shared_count, 0u);
   detail::synchronize_readers();
 }
 
