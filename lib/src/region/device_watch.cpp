@@ -25,9 +25,10 @@ class EventFdCounter final : public detail::InvalidateCounter {
   explicit EventFdCounter(UniqueFd fd) noexcept : fd_(std::move(fd)) {}
 
   int fd() const noexcept override { return fd_.get(); }
-  void drain() override {
+  std::uint64_t drain() override {
     std::uint64_t count = 0;
     static_cast<void>(::read(fd_.get(), &count, sizeof(count)));
+    return 0;
   }
   Result<WatchStatus> status() const override { return WatchStatus{}; }
 

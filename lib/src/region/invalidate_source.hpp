@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -15,6 +16,10 @@ namespace peermr::detail {
 class Watcher {
  public:
   virtual ~Watcher() = default;
+
+  /// Its memory was invalidated, so many times in all. Before look(), which may have to wait: an
+  /// exporter keeps a buffer locked while it revokes it, and who asks for its state waits for that.
+  virtual void invalidated(std::uint64_t total) { static_cast<void>(total); }
 
   /// There may be news, or the time has come that the last call asked for. Returns when to call
   /// again if there is no news before; none: not without news. May block; never two at once.

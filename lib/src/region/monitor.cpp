@@ -20,10 +20,11 @@ class WatchCounter final : public InvalidateCounter {
   explicit WatchCounter(Watch watch) noexcept : watch_(std::move(watch)) {}
 
   int fd() const noexcept override { return watch_.fd(); }
-  void drain() override {
-    if (const auto event = watch_.read(); !event) {
-      log(LogLevel::kWarning, "{}", event.error().message());
-    }
+  std::uint64_t drain() override {
+    const auto event = watch_.read();
+    if (event) return *event ? (*event)->total : 0;
+    log(LogLevel::kWarning, "{}", event.error().message());
+    return 0;
   }
   Result<WatchStatus> status() const override { return watch_.status(); }
 
@@ -34,7 +35,7 @@ class WatchCounter final : public InvalidateCounter {
 class NoCounter final : public InvalidateCounter {
  public:
   int fd() const noexcept override { return -1; }
-  void drain() override {}
+  std::uint64_t drain() override { return 0; }
   Result<WatchStatus> status() const override { return WatchStatus{}; }
 };
 

@@ -165,21 +165,21 @@ void MonitorCore::wake() noexcept {
   static_cast<void>(::write(wakeup_.get(), &one, sizeof(one)));
 }
 
-MonitorCore::Watchers MonitorCore::users_of(std::uint64_t id) {
-  Watchers users;
+MonitorCore::News MonitorCore::news_of(std::uint64_t id) {
+  News news;
   std::shared_ptr<Watched> watched;
   {
     const std::lock_guard lock(mutex_);
     const auto found = watched_.find(id);
-    if (found == watched_.end()) return users;  // unsubscribed meanwhile
+    if (found == watched_.end()) return news;  // unsubscribed meanwhile
     watched = found->second;
     for (const User& user : watched->users) {
-      if (auto present = user.watcher.lock()) users.push_back(std::move(present));
+      if (auto present = user.watcher.lock()) news.watchers.push_back(std::move(present));
     }
   }
   // Before they look: what comes later is news again.
-  watched->counter->drain();
-  return users;
+  news.total = watched->counter->drain();
+  return news;
 }
 
 MonitorCore::Watchers MonitorCore::asking() {
@@ -222,6 +222,7 @@ Result<void> MonitorCore::process(int timeout_ms) {
   const int count =
       ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout_ms);
   if (count < 0 && errno != EINTR) return errno_error(errno, "monitor");
+  std::vector<News> all;
   for (int i = 0; i < count; ++i) {
     const std::uint64_t id = events[static_cast<std::size_t>(i)].data.u64;
     if (id == kTimer) {
@@ -231,9 +232,12 @@ Result<void> MonitorCore::process(int timeout_ms) {
       reset(wakeup_);
       call(asking());
     } else {
-      call(users_of(id));
+      all.push_back(news_of(id));
+      // At once, and for all that is known, before anybody looks.
+      for (const auto& watcher : all.back().watchers) watcher->invalidated(all.back().total);
     }
   }
+  for (const News& news : all) call(news.watchers);
   return {};
 }
 

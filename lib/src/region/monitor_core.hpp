@@ -26,7 +26,8 @@ class InvalidateCounter {
   virtual ~InvalidateCounter() = default;
   /// Readable when there was an invalidate since drain(). -1: it never says.
   [[nodiscard]] virtual int fd() const noexcept = 0;
-  virtual void drain() = 0;
+  /// How many there had been by then; 0: it cannot say.
+  virtual std::uint64_t drain() = 0;
   [[nodiscard]] virtual Result<WatchStatus> status() const = 0;
 };
 
@@ -75,6 +76,10 @@ class MonitorCore : public std::enable_shared_from_this<MonitorCore> {
     std::weak_ptr<Watcher> watcher;
   };
   using Watchers = std::vector<std::shared_ptr<Watcher>>;
+  struct News {
+    Watchers watchers;
+    std::uint64_t total = 0;  // invalidates
+  };
 
   std::shared_ptr<Watched> find(const Key& key);
   Result<std::shared_ptr<Watched>> add_user(const Key& key,
@@ -83,7 +88,7 @@ class MonitorCore : public std::enable_shared_from_this<MonitorCore> {
   void call_at(Clock::time_point at, const std::weak_ptr<Watcher>& watcher);
   void forget_appointment(const Watcher* watcher);
   void set_timer();
-  Watchers users_of(std::uint64_t id);
+  News news_of(std::uint64_t id);
   Watchers due();
   Watchers asking();
   void call(const Watchers& watchers);

@@ -73,6 +73,7 @@ class RegionCore final : public MemoryObserver, public Watcher {
   Comeback resume() override;
   void gone() override;
 
+  void invalidated(std::uint64_t total) override;
   std::optional<std::chrono::steady_clock::time_point> look() override;
 
  private:
@@ -99,6 +100,7 @@ class RegionCore final : public MemoryObserver, public Watcher {
   [[nodiscard]] std::uint64_t count_invalidates();
   [[nodiscard]] std::chrono::nanoseconds in_kernel() const noexcept;
   Result<void> lose_memory();
+  Result<void> lose_memory_to_others();
   std::optional<std::chrono::steady_clock::time_point> attempt();
   [[nodiscard]] bool keeps_key() const noexcept;
   void publish();

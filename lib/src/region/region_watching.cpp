@@ -23,6 +23,22 @@ std::uint64_t RegionCore::count_invalidates() {
   return 0;
 }
 
+Result<void> RegionCore::lose_memory_to_others() {
+  if (state_ != RegionState::kLive) return {};
+  ++revokes_;
+  changed_.notify_all();
+  return lose_memory();
+}
+
+void RegionCore::invalidated(std::uint64_t total) {
+  const Lock lock(mutex_);
+  if (state_ == RegionState::kDead || owner_acts_ || total <= seen_) return;
+  key_is_dead_ = true;
+  if (const auto lost = lose_memory_to_others(); !lost) {
+    log(LogLevel::kWarning, "{}", lost.error().message());
+  }
+}
+
 std::optional<Clock::time_point> RegionCore::look() {
   const Lock lock(mutex_);
   // What is invalidated before the region is made is counted there.
@@ -38,10 +54,8 @@ std::optional<Clock::time_point> RegionCore::look() {
   Result<void> lost;
   if (status->state == WatchState::kDead) {
     lost = die();
-  } else if (state_ == RegionState::kLive) {
-    ++revokes_;
-    changed_.notify_all();
-    lost = lose_memory();
+  } else {
+    lost = lose_memory_to_others();
   }
   if (!lost) log(LogLevel::kWarning, "{}", lost.error().message());
   if (state_ == RegionState::kDead || config_.on_revoke == RevokePolicy::kHandOver) {

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -49,9 +50,10 @@ class FakeCounter final : public InvalidateCounter {
   }
   ~FakeCounter() override { --buffer_->counters; }
   int fd() const noexcept override { return event_.get(); }
-  void drain() override {
+  std::uint64_t drain() override {
     std::uint64_t count = 0;
     static_cast<void>(::read(event_.get(), &count, sizeof(count)));
+    return buffer_->total;
   }
   Result<WatchStatus> status() const override { return WatchStatus{.total = buffer_->total}; }
 
@@ -73,8 +75,10 @@ Result<std::unique_ptr<InvalidateSource>> subscribe_to(MonitorCore& core,
 
 class FakeWatcher final : public Watcher {
  public:
+  void invalidated(std::uint64_t total) override { invalidates = total; }
   std::optional<Clock::time_point> look() override {
     ++looks;
+    if (on_look) on_look();
     if (again > 0) {
       --again;
       return Clock::now() + 1ms;
@@ -83,6 +87,8 @@ class FakeWatcher final : public Watcher {
   }
   std::atomic<int> looks{0};
   std::atomic<int> again{0};
+  std::atomic<std::uint64_t> invalidates{0};
+  std::function<void()> on_look;
 };
 
 class MonitorTest : public testing::Test {
@@ -100,6 +106,24 @@ class MonitorTest : public testing::Test {
   std::shared_ptr<FakeBuffer> buffer_ = std::make_shared<FakeBuffer>();
   std::shared_ptr<FakeWatcher> watcher_ = std::make_shared<FakeWatcher>();
 };
+
+TEST_F(MonitorTest, TellsAllOfInvalidatesBeforeAnyOfThemLooks) {
+  const auto source = subscribe(watcher_);
+  const auto other_buffer = std::make_shared<FakeBuffer>();
+  const auto other = std::make_shared<FakeWatcher>();
+  const auto other_source = subscribe_to(*core_, other_buffer, other).value();
+  const auto expect_told = [&] {
+    EXPECT_EQ(watcher_->invalidates, 2u);
+    EXPECT_EQ(other->invalidates, 1u);
+  };
+  watcher_->on_look = other->on_look = expect_told;
+  buffer_->invalidate();
+  buffer_->invalidate();
+  other_buffer->invalidate();
+  process();
+  EXPECT_EQ(watcher_->looks, 1);
+  EXPECT_EQ(other->looks, 1);
+}
 
 TEST_F(MonitorTest, TellsAWatcherOnceOfWhatHappenedSinceItLooked) {
   const auto source = subscribe(watcher_);

@@ -23,6 +23,7 @@ using Clock = std::chrono::steady_clock;
 
 struct Kernel {
   WatchStatus status;
+  int asked = 0;
   int asks = 0;
   int stops = 0;
 };
@@ -30,7 +31,10 @@ struct Kernel {
 class FakeSource final : public InvalidateSource {
  public:
   explicit FakeSource(Kernel& kernel) : kernel_(kernel) {}
-  Result<WatchStatus> status() const override { return kernel_.status; }
+  Result<WatchStatus> status() const override {
+    ++kernel_.asked;
+    return kernel_.status;
+  }
   void ask() noexcept override { ++kernel_.asks; }
   void stop() noexcept override { ++kernel_.stops; }
 
@@ -108,6 +112,54 @@ TEST_F(WatchedRegion, GivesNoKeysOnceOthersHaveRevokedAndTriesAgainSoon) {
   EXPECT_EQ(region->generation(), Generation(1));
   EXPECT_THAT(history_, ElementsAre(RegionState::kLive, RegionState::kRevoked,
                                     RegionState::kRestoring, RegionState::kLive));
+}
+
+TEST_F(WatchedRegion, GivesNoKeysAsSoonAsItHearsOfAnInvalidate) {
+  const auto region = make(ImporterClass::kFaultable);
+  revoke();
+  kernel_.asked = 0;
+  region->invalidated(kernel_.status.total);
+  EXPECT_EQ(kernel_.asked, 0) << "who asks may have to wait for the revoke";
+  EXPECT_FALSE(region->lease());
+  EXPECT_EQ(region->state(), RegionState::kRevoked);
+  restore();
+  EXPECT_EQ(region->look(), std::nullopt);
+  EXPECT_EQ(region->generation(), Generation(1));
+  EXPECT_THAT(history_, ElementsAre(RegionState::kLive, RegionState::kRevoked,
+                                    RegionState::kRestoring, RegionState::kLive));
+}
+
+TEST_F(WatchedRegion, OldNewsTakesNothingAway) {
+  const auto region = make(ImporterClass::kFaultable);
+  revoke();
+  restore();
+  EXPECT_EQ(region->look(), std::nullopt);
+  region->invalidated(1);
+  region->invalidated(2);
+  EXPECT_TRUE(region->lease());
+  EXPECT_EQ(region->generation(), Generation(1));
+}
+
+TEST_F(WatchedRegion, NewsWhileItsOwnerActsIsTheOwners) {
+  const auto region = make(ImporterClass::kFaultable);
+  ASSERT_TRUE(events_->quiesce_all());
+  revoke();
+  restore();
+  region->invalidated(kernel_.status.total);
+  EXPECT_THAT(history_, ElementsAre(RegionState::kLive, RegionState::kRevoked));
+  EXPECT_EQ(events_->restore_all().in_use, 1u);
+  region->invalidated(kernel_.status.total);
+  EXPECT_EQ(region->generation(), Generation(1));
+}
+
+TEST_F(WatchedRegion, PolicyFailIsDeadAtTheNews) {
+  config_.on_revoke = RevokePolicy::kFail;
+  const auto region = make(ImporterClass::kFaultable);
+  revoke();
+  region->invalidated(kernel_.status.total);
+  EXPECT_EQ(region->state(), RegionState::kDead);
+  EXPECT_EQ(kernel_.stops, 1);
+  EXPECT_EQ(region->look(), std::nullopt);
 }
 
 TEST_F(WatchedRegion, KnowsOfARevokeThatIsOverBeforeItLooks) {
