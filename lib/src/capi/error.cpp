@@ -15,7 +15,11 @@ std::string& last_error() noexcept {
 }  // namespace
 
 int fail(const Error& error) noexcept {
-  last_error() = error.message();
+  try {
+    last_error() = error.message();
+  } catch (const std::bad_alloc&) {
+    return fail_for_memory();
+  }
   const std::error_condition condition = error.code().default_error_condition();
   if (condition.category() != std::generic_category() || condition.value() <= 0) return -EIO;
   return -condition.value();
@@ -27,7 +31,7 @@ int fail_for_memory() noexcept {
 }
 
 int refuse(std::string_view operation, std::string_view why) noexcept {
-  return fail(make_error(std::errc::invalid_argument, operation, "", why));
+  return guarded([&] { return fail(make_error(std::errc::invalid_argument, operation, "", why)); });
 }
 
 int refuse_null(std::string_view operation) noexcept {

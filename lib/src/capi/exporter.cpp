@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include <cerrno>
 
-#include "capi/handles.hpp"
+#include "capi/call.hpp"
 
 using peermr::capi::fail;
+using peermr::capi::guarded;
+using peermr::capi::refuse_null;
 using peermr::capi::status_of;
 
 namespace {
@@ -27,6 +29,7 @@ int to_c(peermr::vfio::BufferState state) noexcept {
 extern "C" {
 
 uint32_t peermr_device_features(const peermr_device* device) {
+  if (device == nullptr) return 0;
   const auto& features = device->device.exporter_features();
   const auto bit = [](bool has, uint32_t value) { return has ? value : 0u; };
   return bit(features.kind != peermr::vfio::ExporterKind::kNone, PEERMR_CAN_EXPORT) |
@@ -39,31 +42,40 @@ uint32_t peermr_device_features(const peermr_device* device) {
 
 int peermr_device_query(const peermr_device* device, const peermr_dma_buf* buffer,
                         peermr_buffer_status* status) {
-  if (status->size != sizeof(*status)) {
-    return fail(peermr::make_error(std::errc::invalid_argument, "query dma-buf of",
-                                   buffer->buffer.name(), "the size of the status is wrong"));
+  if (device == nullptr || buffer == nullptr || status == nullptr) {
+    return refuse_null("query dma-buf");
   }
-  const auto answer = device->device.query(buffer->buffer);
-  if (!answer) return fail(answer.error());
-  status->state = to_c(answer->state);
-  status->waiting = answer->waiting ? 1 : 0;
-  status->revokes = answer->revokes;
-  status->restores = answer->restores;
-  status->mappings = answer->mappings;
-  return 0;
+  return guarded([&] {
+    if (status->size != sizeof(*status)) {
+      return fail(peermr::make_error(std::errc::invalid_argument, "query dma-buf of",
+                                     buffer->buffer.name(), "the size of the status is wrong"));
+    }
+    const auto answer = device->device.query(buffer->buffer);
+    if (!answer) return fail(answer.error());
+    status->state = to_c(answer->state);
+    status->waiting = answer->waiting ? 1 : 0;
+    status->revokes = answer->revokes;
+    status->restores = answer->restores;
+    status->mappings = answer->mappings;
+    return 0;
+  });
 }
 
 int peermr_device_revoke(peermr_device* device, const peermr_dma_buf* buffer) {
-  return status_of(device->device.revoke(buffer->buffer));
+  if (device == nullptr || buffer == nullptr) return refuse_null("revoke dma-buf");
+  return guarded([&] { return status_of(device->device.revoke(buffer->buffer)); });
 }
 
 int peermr_device_rearm(peermr_device* device, const peermr_dma_buf* buffer, uint64_t revokes) {
-  return status_of(device->device.rearm(buffer->buffer, revokes));
+  if (device == nullptr || buffer == nullptr) return refuse_null("re-arm dma-buf");
+  return guarded([&] { return status_of(device->device.rearm(buffer->buffer, revokes)); });
 }
 
 int peermr_device_make_private(peermr_device* device, int zap) {
-  return status_of(device->device.make_private(zap != 0 ? peermr::vfio::PrivateMappings::kZap
-                                                        : peermr::vfio::PrivateMappings::kRefuse));
+  if (device == nullptr) return refuse_null("make device private");
+  const auto mappings =
+      zap != 0 ? peermr::vfio::PrivateMappings::kZap : peermr::vfio::PrivateMappings::kRefuse;
+  return guarded([&] { return status_of(device->device.make_private(mappings)); });
 }
 
 }  // extern "C"

@@ -3,7 +3,7 @@
 #include <iterator>
 #include <string>
 
-#include "capi/handles.hpp"
+#include "capi/call.hpp"
 #include "peermr/topology.hpp"
 
 namespace {
@@ -35,12 +35,17 @@ peermr::Result<peermr::PathPrediction> predict(const char* provider, const char*
 }  // namespace
 
 extern "C" int peermr_predict_path(const char* provider, const char* client, peermr_path* path) {
-  const auto prediction = predict(provider, client);
-  if (!prediction) return peermr::capi::fail(prediction.error());
-  path->path = to_c(prediction->path);
-  path->distance = prediction->distance;
-  const std::size_t size = std::min(prediction->reason.size(), std::size(path->reason) - 1);
-  std::copy_n(prediction->reason.data(), size, path->reason);
-  path->reason[size] = '\0';
-  return 0;
+  if (provider == nullptr || client == nullptr || path == nullptr) {
+    return peermr::capi::refuse_null("predict path");
+  }
+  return peermr::capi::guarded([&] {
+    const auto prediction = predict(provider, client);
+    if (!prediction) return peermr::capi::fail(prediction.error());
+    path->path = to_c(prediction->path);
+    path->distance = prediction->distance;
+    const std::size_t size = std::min(prediction->reason.size(), std::size(path->reason) - 1);
+    std::copy_n(prediction->reason.data(), size, path->reason);
+    path->reason[size] = '\0';
+    return 0;
+  });
 }

@@ -5,9 +5,11 @@
 #include <new>
 #include <utility>
 
-#include "capi/handles.hpp"
+#include "capi/call.hpp"
 
 using peermr::capi::fail;
+using peermr::capi::guarded;
+using peermr::capi::refuse_null;
 using peermr::capi::status_of;
 
 namespace {
@@ -34,18 +36,25 @@ extern "C" {
 
 int peermr_region_register(ibv_pd* pd, const peermr_dma_buf* buffer,
                            const peermr_region_options* options, peermr_region** region) {
-  auto followers = std::make_shared<peermr::capi::Followers>();
-  auto made = peermr::capi::to_cpp(options).and_then([&](const peermr::RegionOptions& cpp) {
-    return peermr::Region::create(pd, buffer->buffer,
-                                  peermr::capi::with_followers(cpp, followers));
+  if (pd == nullptr || buffer == nullptr || region == nullptr) {
+    return refuse_null("register region");
+  }
+  return guarded([&] {
+    auto followers = std::make_shared<peermr::capi::Followers>();
+    auto made = peermr::capi::to_cpp(options).and_then([&](const peermr::RegionOptions& cpp) {
+      return peermr::Region::create(pd, buffer->buffer,
+                                    peermr::capi::with_followers(cpp, followers));
+    });
+    if (!made) return fail(made.error());
+    *region = new peermr_region{.region = std::make_shared<peermr::Region>(*std::move(made)),
+                                .followers = std::move(followers)};
+    return 0;
   });
-  if (!made) return fail(made.error());
-  *region = new peermr_region{.region = std::make_shared<peermr::Region>(*std::move(made)),
-                              .followers = std::move(followers)};
-  return 0;
 }
 
 int peermr_lease_enter(const peermr_region* region, peermr_lease* lease) {
+  if (region == nullptr || lease == nullptr) [[unlikely]]
+    return refuse_null("enter lease");
   const auto* held = new (lease->internal) peermr::Lease(region->region->lease());
   if (!*held) {
     held->~Lease();
@@ -60,6 +69,7 @@ void peermr_lease_leave(peermr_lease* lease) {
 }
 
 int peermr_region_keys(const peermr_region* region, peermr_keys* keys) {
+  if (region == nullptr || keys == nullptr) return refuse_null("copy keys of region");
   const auto copy = region->region->keys();
   if (!copy) return -EAGAIN;
   *keys = to_c(*copy);
@@ -67,13 +77,14 @@ int peermr_region_keys(const peermr_region* region, peermr_keys* keys) {
 }
 
 peermr_state peermr_region_state(const peermr_region* region) {
-  return peermr::capi::to_c(region->region->state());
+  return region != nullptr ? peermr::capi::to_c(region->region->state()) : PEERMR_REGION_DEAD;
 }
 
 peermr_verdict peermr_region_report_completion(peermr_region* region, int status,
                                                uint64_t generation) {
+  if (region == nullptr) return PEERMR_COMPLETION_UNRELATED;
   switch (region->region->report_completion(static_cast<ibv_wc_status>(status),
-                                           peermr::Generation(generation))) {
+                                            peermr::Generation(generation))) {
     case peermr::CompletionVerdict::kStale:
       return PEERMR_COMPLETION_STALE;
     case peermr::CompletionVerdict::kRevoked:
@@ -85,12 +96,17 @@ peermr_verdict peermr_region_report_completion(peermr_region* region, int status
 }
 
 int peermr_region_recover(peermr_region* region, int64_t limit_ns) {
-  if (limit_ns < 0) return status_of(region->region->recover());
-  return status_of(region->region->recover(std::chrono::nanoseconds(limit_ns)));
+  if (region == nullptr) return refuse_null("recover region");
+  return guarded([&] {
+    if (limit_ns < 0) return status_of(region->region->recover());
+    return status_of(region->region->recover(std::chrono::nanoseconds(limit_ns)));
+  });
 }
 
 int peermr_region_release_keys_before(peermr_region* region, uint64_t key_epoch) {
-  return status_of(region->region->release_keys_before(peermr::KeyEpoch(key_epoch)));
+  if (region == nullptr) return refuse_null("release old keys of region");
+  return guarded(
+      [&] { return status_of(region->region->release_keys_before(peermr::KeyEpoch(key_epoch))); });
 }
 
 int peermr_region_close(peermr_region* region) {
@@ -99,10 +115,12 @@ int peermr_region_close(peermr_region* region) {
     delete region;
     return 0;
   }
-  const auto closed = region->region->close();
-  if (!closed && closed.error().code() == peermr::Errc::kLeaseHeld) return fail(closed.error());
-  delete region;
-  return status_of(closed);
+  return guarded([&] {
+    const auto closed = region->region->close();
+    if (!closed && closed.error().code() == peermr::Errc::kLeaseHeld) return fail(closed.error());
+    delete region;
+    return status_of(closed);
+  });
 }
 
 }  // extern "C"

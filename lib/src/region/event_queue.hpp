@@ -14,7 +14,7 @@ namespace peermr {
 
 class EventQueue::Core : public std::enable_shared_from_this<EventQueue::Core> {
  public:
-  explicit Core(UniqueFd readable) noexcept : readable_(std::move(readable)) {}
+  explicit Core(UniqueFd readable) : readable_(std::move(readable)) {}
 
   /// For RegionOptions::on_event of one region, whose events `next` gets too (may be empty).
   [[nodiscard]] std::function<void(const RegionEvent&)> listener(

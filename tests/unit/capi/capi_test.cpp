@@ -114,16 +114,19 @@ TEST(CapiErrors, TextIsTheThreadsOwn) {
 }
 
 TEST(CapiErrors, OptionsOfAnotherSizeOrWithUnknownFlagsAreRefused) {
+  ibv_pd pd{};
+  const peermr_dma_buf buffer{DmaBuf(std::make_shared<detail::DmaBufState>())};
   peermr_region* region = nullptr;
   peermr_region_options options{};
-  EXPECT_EQ(peermr_region_register(nullptr, nullptr, &options, &region), -EINVAL);
+  EXPECT_EQ(peermr_region_register(&pd, &buffer, &options, &region), -EINVAL);
   EXPECT_THAT(peermr_last_error(), HasSubstr("options.size"));
   options.size = sizeof(options);
   options.flags = 0x80;
-  EXPECT_EQ(peermr_region_register(nullptr, nullptr, &options, &region), -EINVAL);
+  EXPECT_EQ(peermr_region_register(&pd, &buffer, &options, &region), -EINVAL);
   options.flags = 0;
   options.on_revoke = 17;
-  EXPECT_EQ(peermr_region_register(nullptr, nullptr, &options, &region), -EINVAL);
+  EXPECT_EQ(peermr_region_register(&pd, &buffer, &options, &region), -EINVAL);
+  EXPECT_THAT(peermr_last_error(), HasSubstr("policy"));
 }
 
 class CapiExporter : public testing::Test {
@@ -219,8 +222,9 @@ TEST(CapiMonitor, IsNoPartOfAnOlderProgramsOptions) {
   options.size = offsetof(peermr_region_options, monitor);
   options.offset = 4096;
   options.monitor = reinterpret_cast<const peermr_monitor*>(&buffer);
+  ibv_pd pd{};
   peermr_region* region = nullptr;
-  EXPECT_EQ(peermr_region_register(nullptr, &buffer, &options, &region), -EINVAL);
+  EXPECT_EQ(peermr_region_register(&pd, &buffer, &options, &region), -EINVAL);
   EXPECT_THAT(peermr_last_error(), HasSubstr("not within the buffer"));
 }
 
