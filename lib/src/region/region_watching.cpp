@@ -31,8 +31,9 @@ Result<void> RegionCore::lose_memory_to_others() {
 }
 
 void RegionCore::invalidated(std::uint64_t total) {
-  const Lock lock(mutex_);
-  if (state_ == RegionState::kDead || owner_acts_ || total <= seen_) return;
+  // Who has it may be waiting for the kernel, and other regions for this news. look() comes next.
+  const Lock lock(mutex_, std::try_to_lock);
+  if (!lock || !made_ || state_ == RegionState::kDead || owner_acts_ || total <= seen_) return;
   key_is_dead_ = true;
   if (const auto lost = lose_memory_to_others(); !lost) {
     log(LogLevel::kWarning, "{}", lost.error().message());
