@@ -159,7 +159,7 @@ TEST_F(MemoryDevice, AfResetKeepsMemoryOrLosesItAndClearsTheRest) {
   Mapping lost_memory(*lost, kBar2, kLarge);
   Mapping lost_second(*lost, kBar4, kSecond);
   ASSERT_TRUE(kept_memory.ok() && lost_memory.ok() && lost_second.ok());
-  kept_memory[5] = lost_memory[5] = lost_second[5] = 7;
+  for (Mapping* memory : {&kept_memory, &lost_memory, &lost_second}) (*memory)[5] = 7;
   for (VfioClient* client : {kept.get(), lost.get()}) {
     const uint32_t resets = reg(*client, kResets);
     const uint32_t by_af = reg(*client, kResetsByAf);

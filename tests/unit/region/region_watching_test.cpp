@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <thread>
+#include <vector>
 
 #include "peermr/log.hpp"
 #include "region/region_fixture.hpp"
@@ -174,17 +175,24 @@ TEST_F(WatchedRegion, KnowsOfARevokeThatIsOverBeforeItLooks) {
 }
 
 TEST_F(WatchedRegion, PausesLongerBetweenAttemptsAndGivesUpAtTheLimit) {
-  config_.back_off = {.first = 1ms, .ceiling = 4ms, .limit = 20ms};
+  // A limit that a busy machine leaves room in; 10, 20, 40, 40, ... ms: 26 pauses at most.
+  config_.back_off = {.first = 10ms, .ceiling = 40ms, .limit = 1s};
   const auto region = make(ImporterClass::kRevocable);
   revoke();
-  int attempts = 0;
+  std::vector<Clock::duration> pauses;
   const auto begin = Clock::now();
-  for (auto again = region->look(); again; again = region->look()) {
-    ++attempts;
+  while (true) {
+    const auto asked = Clock::now();
+    const auto again = region->look();
+    if (!again) break;
+    pauses.push_back(*again - asked);
     std::this_thread::sleep_until(*again);
   }
-  EXPECT_GE(attempts, 2);
-  EXPECT_LE(attempts, 20);
+  ASSERT_GE(pauses.size(), 3u);
+  EXPECT_GE(pauses[0], 10ms);
+  EXPECT_GE(pauses[1], 20ms);
+  EXPECT_GE(pauses[2], 40ms);
+  EXPECT_LE(pauses.size(), 26u);
   EXPECT_LT(Clock::now() - begin, 5s);
   EXPECT_EQ(region->state(), RegionState::kRevoked);
   EXPECT_EQ(region->look(), std::nullopt) << "nothing new";
