@@ -99,16 +99,28 @@ pid_t start_pnicd(const Options& options, const std::string& dir) {
   execute(command);
 }
 
-void stop_pnicd(pid_t pid) {
+/// False unless it ends well, as it does when it is told to: whatever came of the program, it had
+/// a device that failed.
+bool stop_pnicd(pid_t pid) {
   ::kill(pid, SIGTERM);
   const auto deadline = std::chrono::steady_clock::now() + kStopTimeout;
   while (std::chrono::steady_clock::now() < deadline) {
-    if (::waitpid(pid, nullptr, WNOHANG) == pid) return;
+    int status = 0;
+    const pid_t ended = ::waitpid(pid, &status, WNOHANG);
+    if (ended < 0) return false;  // known to have ended, and told of
+    if (ended == pid && status == 0) return true;
+    if (ended == pid) {
+      std::cerr << "peermr-native: pnicd ended "
+                << (WIFSIGNALED(status) ? "by signal " : "with status ")
+                << (WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)) << "\n";
+      return false;
+    }
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   std::cerr << "peermr-native: pnicd does not stop, killing it\n";
   ::kill(pid, SIGKILL);
   ::waitpid(pid, nullptr, 0);
+  return false;
 }
 
 /// A socket can be there, and nobody listening yet.
@@ -231,6 +243,5 @@ int main(int argc, char** argv) {
   const int status = describe_devices(pnicd, options, dir.path())
                          ? run_command(options, dir.path())
                          : kFailure;
-  stop_pnicd(pnicd);
-  return status;
+  return stop_pnicd(pnicd) || status != 0 ? status : kFailure;
 }

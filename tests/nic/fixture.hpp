@@ -52,15 +52,18 @@ class TwoNics : public ::testing::Test {
   }
 
   void TearDown() override {
-    if (!check_self_tests || !a || !pnicd.alive()) return;
+    if (check_self_tests && a && pnicd.alive()) expect_no_wrong_dma();
+    a.reset();
+    b.reset();
+    EXPECT_EQ(pnicd.stop(), 0) << "pnicd did not live until it was told to end";
+  }
+
+  void expect_no_wrong_dma() {
     for (Side* side : {a.get(), b.get()}) {
       if (side->nic.reg(PNIC_REG_STATUS) != PNIC_STATUS_READY) continue;
       EXPECT_EQ(side->nic.stat(PNIC_STAT_DMA_AFTER_INVALIDATE), 0u);
       EXPECT_EQ(side->nic.stat(PNIC_STAT_DMA_UNMAPPED), expected_unmapped);
     }
-    a.reset();
-    b.reset();
-    EXPECT_EQ(pnicd.stop(), 0);
   }
 
   void connect(QueuePairClient::Connection template_a = {},

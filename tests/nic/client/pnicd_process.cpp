@@ -3,12 +3,15 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -121,10 +124,18 @@ size_t PnicdProcess::open_files() const {
   return count;
 }
 
-size_t PnicdProcess::mappings() const {
+size_t PnicdProcess::mappings_of(int fd) const {
+  struct stat file {};
+  if (::fstat(fd, &file) != 0) throw std::runtime_error("fstat");
   std::ifstream maps("/proc/" + std::to_string(pid_) + "/maps");
   size_t count = 0;
-  for (std::string line; std::getline(maps, line);) ++count;
+  for (std::string line; std::getline(maps, line);) {
+    unsigned major = 0;
+    unsigned minor = 0;
+    unsigned long inode = 0;
+    const int fields = std::sscanf(line.c_str(), "%*s %*s %*s %x:%x %lu", &major, &minor, &inode);
+    if (fields == 3 && makedev(major, minor) == file.st_dev && inode == file.st_ino) ++count;
+  }
   return count;
 }
 

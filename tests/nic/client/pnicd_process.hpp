@@ -31,9 +31,10 @@ class PnicdProcess {
   /// SIGTERM, then its exit status as waitpid(2) reports it.
   int stop();
 
-  /// How many file descriptors and how many bytes of address space it holds right now.
+  /// How many file descriptors it holds right now, and how many mappings of the file behind `fd`.
+  /// Other mappings come and go with its allocator.
   size_t open_files() const;
-  size_t mappings() const;
+  size_t mappings_of(int fd) const;
 
  private:
   std::string folder_;
