@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <chrono>
@@ -10,6 +11,8 @@
 #include <cstring>
 #include <mutex>
 #include <utility>
+
+#include "harness/threads.hpp"
 
 namespace soak {
 
@@ -80,6 +83,7 @@ void ConnectedStream::check_ends(const Result<void>& owner, const Result<void>& 
   if (alive_ && writer_.is_stuck()) {
     ++counts_.stuck;
     std::printf("stuck: nothing is completed; ");
+    guest_test::print_threads(::getpid(), "soak");
     alive_ = false;
   }
   if (!alive_) std::printf("%s; %s\n", owner_.describe().c_str(), writer_.describe().c_str());

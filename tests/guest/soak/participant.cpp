@@ -7,14 +7,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <thread>
 #include <utility>
 
 #include "harness/lab.hpp"
+#include "harness/threads.hpp"
 
 namespace soak {
 
@@ -56,15 +54,7 @@ void Participant::kill() const {
 }
 
 void Participant::print_threads() const {
-  const std::string tasks = "/proc/" + std::to_string(pid_) + "/task";
-  std::error_code ignored;
-  for (const auto& task : std::filesystem::directory_iterator(tasks, ignored)) {
-    std::printf("%s, thread %s:\n", role_, task.path().filename().c_str());
-    for (const char* file : {"comm", "syscall", "stack"}) {
-      std::ifstream lines(task.path() / file);
-      for (std::string line; std::getline(lines, line);) std::printf("  %s\n", line.c_str());
-    }
-  }
+  guest_test::print_threads(pid_, role_);
 }
 
 std::optional<int> Participant::wait(std::chrono::milliseconds limit) {

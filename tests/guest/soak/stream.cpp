@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "soak/stream.hpp"
 
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdio>
 #include <mutex>
 #include <thread>
+
+#include "harness/threads.hpp"
 
 namespace soak {
 
@@ -195,6 +199,7 @@ void Stream::wait_for_keys() {
     if (Clock::now() - begin < kDeadline) continue;
     ++counts_.stuck;
     std::printf("stuck: no keys; %s\n", describe().c_str());
+    guest_test::print_threads(::getpid(), "soak");
     return;
   }
 }
