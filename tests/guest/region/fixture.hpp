@@ -90,7 +90,7 @@ class RegionInTheLab : public testing::Test {
       }
       EXPECT_EQ(report->restored, report->regions);
       const int before = done;
-      const auto until = std::chrono::steady_clock::now() + 10s;
+      const auto until = std::chrono::steady_clock::now() + 10s * guest_test::time_scale();
       while (done == before && std::chrono::steady_clock::now() < until) {
         std::this_thread::sleep_for(1ms);
       }

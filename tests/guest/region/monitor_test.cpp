@@ -20,7 +20,7 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
 bool eventually(const std::function<bool()>& condition) {
-  for (const auto end = Clock::now() + 20s; Clock::now() < end;) {
+  for (const auto end = Clock::now() + 20s * guest_test::time_scale(); Clock::now() < end;) {
     if (condition()) return true;
     std::this_thread::sleep_for(1ms);
   }
@@ -137,7 +137,7 @@ TEST_F(Monitored, RegionsLiveOnACallersLoopToo) {
   ASSERT_TRUE(device_.reset());
   EXPECT_EQ(region.state(), RegionState::kLive) << "nobody has processed anything";
   pollfd waits{.fd = loop.fd(), .events = POLLIN, .revents = 0};
-  for (const auto end = Clock::now() + 20s;
+  for (const auto end = Clock::now() + 20s * guest_test::time_scale();
        region.generation() == Generation(0) && Clock::now() < end;) {
     if (::poll(&waits, 1, 100) == 1) {
       ASSERT_TRUE(loop.process());
