@@ -202,7 +202,7 @@ void pnic_mr_fault(struct pnic_dev *dev, u32 key)
 	pnic_handle_put(handle);
 }
 
-/* From the core, once at most, with dma_resv held; also when the MR is released. */
+/* Once at most, with dma_resv held; from the core when the MR is released. */
 static void pnic_mr_revoke(void *priv)
 {
 	struct pnic_mr *mr = priv;
@@ -213,6 +213,52 @@ static void pnic_mr_revoke(void *priv)
 	pnic_mr_fence(mr, PNIC_INVALIDATE_REVOKE);
 }
 
+/*
+ * From the exporter, with dma_resv held: a pinned buffer's first invalidate, and its last. ib_core
+ * has this too, behind ib_umem_dmabuf_get_pinned_revocable_and_lock(), but asserts the lock there
+ * through an attachment that the umem may not know yet: dma_buf_dynamic_attach() lists it, and
+ * unlocks, before it returns. With lockdep that is a null pointer; and a buffer that was revoked in
+ * that moment is pinned afterwards, and never unpinned.
+ */
+static void pnic_mr_invalidate_pinned(struct dma_buf_attachment *attach)
+{
+	struct ib_umem_dmabuf *umem_dmabuf = attach->importer_priv;
+
+	dma_resv_assert_held(attach->dmabuf->resv);
+	if (umem_dmabuf->revoked)
+		return;
+	umem_dmabuf->revoked = 1;
+	if (umem_dmabuf->pinned_revoke)
+		umem_dmabuf->pinned_revoke(umem_dmabuf->private);
+	if (umem_dmabuf->sgt)
+		ib_umem_dmabuf_unmap_pages(umem_dmabuf);
+	if (umem_dmabuf->pinned) {
+		umem_dmabuf->pinned = 0;
+		dma_buf_unpin(attach);
+	}
+}
+
+static const struct dma_buf_attach_ops pnic_mr_pinned_attach_ops = {
+	.allow_peer2peer = true,
+	.invalidate_mappings = pnic_mr_invalidate_pinned,
+};
+
+/* The umem's release undoes it, also after an error. dma_resv is held. */
+static int pnic_import_map(struct ib_umem_dmabuf *umem_dmabuf, bool faultable)
+{
+	int err;
+
+	if (!faultable) {
+		if (umem_dmabuf->revoked)
+			return -ENODEV;
+		err = dma_buf_pin(umem_dmabuf->attach);
+		if (err)
+			return err;
+		umem_dmabuf->pinned = 1;
+	}
+	return ib_umem_dmabuf_map_pages(umem_dmabuf);
+}
+
 /* Attaches and maps: what can never work fails here. On success dma_resv is held. */
 static struct ib_umem_dmabuf *pnic_import_and_lock(struct pnic_dev *dev, bool faultable, u64 offset,
 						   u64 length, int fd, int access)
@@ -220,15 +266,13 @@ static struct ib_umem_dmabuf *pnic_import_and_lock(struct pnic_dev *dev, bool fa
 	struct ib_umem_dmabuf *umem_dmabuf;
 	int err;
 
-	if (!faultable)
-		return ib_umem_dmabuf_get_pinned_revocable_and_lock(&dev->ibdev, offset, length, fd,
-								    access);
 	umem_dmabuf = ib_umem_dmabuf_get(&dev->ibdev, offset, length, fd, access,
-					 &pnic_mr_attach_ops);
+					 faultable ? &pnic_mr_attach_ops :
+						     &pnic_mr_pinned_attach_ops);
 	if (IS_ERR(umem_dmabuf))
 		return umem_dmabuf;
 	dma_resv_lock(umem_dmabuf->attach->dmabuf->resv, NULL);
-	err = ib_umem_dmabuf_map_pages(umem_dmabuf);
+	err = pnic_import_map(umem_dmabuf, faultable);
 	if (!err)
 		return umem_dmabuf;
 	dma_resv_unlock(umem_dmabuf->attach->dmabuf->resv);
