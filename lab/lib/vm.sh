@@ -103,11 +103,15 @@ case $VM_ACCEL in
   *) accel=tcg,thread=multi ;;
 esac
 
+# KASAN keeps a byte for each eight that the kernel maps, so for those of a large BAR too.
+ram=2G
+[[ -z ${VM_MEMORY:-} ]] || ((VM_TIME_SCALE == 1)) || ram=6G
+
 qemu=(
   qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
-  -machine "$machine" -accel "$accel" -cpu "$topology_cpu" -smp 2 -m 2G
+  -machine "$machine" -accel "$accel" -cpu "$topology_cpu" -smp 2 -m "$ram"
   # Shared, so that the NICs' process can reach guest memory.
-  -object memory-backend-memfd,id=ram,size=2G,share=on
+  -object "memory-backend-memfd,id=ram,size=$ram,share=on"
   -device isa-debug-exit,iobase=0xf4,iosize=4
   -serial file:/lab/run/serial.log
   -kernel /lab/image/kernel -initrd /lab/image/initramfs

@@ -16,7 +16,11 @@ unbind() {
   local dir=/sys/bus/pci/devices/$1
   [[ -e $dir ]] || { echo "unbind $1: no such device" >&2; return 1; }
   echo none >"$dir/driver_override"
-  [[ ! -e $dir/driver ]] || echo "$1" >"$dir/driver/unbind" || return
+  # One that has only just found the device may give it up by itself meanwhile.
+  [[ ! -e $dir/driver ]] || { echo "$1" >"$dir/driver/unbind"; } 2>/dev/null || [[ ! -e $dir/driver ]] || {
+    echo "unbind $1: $(driver_of "$1") does not let go" >&2
+    return 1
+  }
   [[ -z $(driver_of "$1") ]] || { echo "unbind $1: it still has $(driver_of "$1")" >&2; return 1; }
 }
 
