@@ -37,19 +37,23 @@ RegionOptions options_of(const Monitor* monitor) {
   return options;
 }
 
-/// The time of the callback, by a watch that is called before all others: its maker makes it first.
+/// What listeners have in common: the buffer, and a watch that the kernel calls before all others.
+/// It calls the latest importer first, so the watch is a new one for each revoke.
 class Base : public Listener {
  public:
-  explicit Base(Watch first) noexcept : first_(std::move(first)) {}
+  Base(DmaBuf buffer, const Bdf& importer) noexcept
+      : buffer_(std::move(buffer)), importer_(importer) {}
 
   Result<void> rearm() override {
-    const auto old = first_.read();
-    if (!old) return old.error();
+    first_.reset();
+    auto watch = Watch::create(buffer_, importer_);
+    if (!watch) return watch.error();
+    first_.emplace(*std::move(watch));
     return {};
   }
 
   Result<Clock::time_point> called_back() override {
-    const auto event = first_.read();
+    const auto event = first_->read();
     if (!event) return event.error();
     if (!*event) return not_heard(region());
     return (*event)->first;
@@ -67,22 +71,28 @@ class Base : public Listener {
   }
 
  protected:
-  Watch first_;
+  const DmaBuf& buffer() const noexcept { return buffer_; }
+  Watch& first() noexcept { return *first_; }
+
+ private:
+  DmaBuf buffer_;
+  Bdf importer_;
+  std::optional<Watch> first_;  // since rearm()
 };
 
 class WatchListener final : public Base {
  public:
-  WatchListener(Watch watch, Region region) noexcept
-      : Base(std::move(watch)), region_(std::move(region)) {}
+  WatchListener(DmaBuf buffer, const Bdf& importer, Region region) noexcept
+      : Base(std::move(buffer), importer), region_(std::move(region)) {}
 
   Result<Clock::time_point> hear() override {
-    pollfd ready{.fd = first_.fd(), .events = POLLIN, .revents = 0};
+    pollfd ready{.fd = first().fd(), .events = POLLIN, .revents = 0};
     int count = 0;
     do {
       count = ::poll(&ready, 1, kPatienceMs);
     } while (count < 0 && errno == EINTR);
     if (count <= 0) return not_heard(region_);
-    const auto event = first_.read();
+    const auto event = first().read();
     const auto now = Clock::now();
     if (!event) return event.error();
     if (!*event) return not_heard(region_);
@@ -131,16 +141,16 @@ class Handled {
 
 class MonitorListener final : public Base {
  public:
-  MonitorListener(Watch first, Monitor monitor) noexcept
-      : Base(std::move(first)), monitor_(std::move(monitor)) {}
+  MonitorListener(DmaBuf buffer, const Bdf& importer, Monitor monitor) noexcept
+      : Base(std::move(buffer), importer), monitor_(std::move(monitor)) {}
 
-  Result<void> make_region(ibv_pd* pd, const DmaBuf& buffer) {
+  Result<void> make_region(ibv_pd* pd) {
     RegionOptions options = options_of(&monitor_);
     options.on_event = [handled = handled_](const RegionEvent& event) {
       const auto now = Clock::now();
       if (event.state != RegionState::kLive) handled->at(now);
     };
-    auto region = Region::create(pd, buffer, options);
+    auto region = Region::create(pd, buffer(), options);
     if (!region) return region.error();
     region_.emplace(*std::move(region));
     return {};
@@ -166,13 +176,14 @@ class MonitorListener final : public Base {
 
 class QueueListener final : public Base {
  public:
-  QueueListener(Watch first, Monitor monitor, EventQueue queue, UniqueFd epoll) noexcept
-      : Base(std::move(first)),
+  QueueListener(DmaBuf buffer, const Bdf& importer, Monitor monitor, EventQueue queue,
+                UniqueFd epoll) noexcept
+      : Base(std::move(buffer), importer),
         monitor_(std::move(monitor)),
         queue_(std::move(queue)),
         epoll_(std::move(epoll)) {}
 
-  Result<void> make_region(ibv_pd* pd, const DmaBuf& buffer) {
+  Result<void> make_region(ibv_pd* pd) {
     epoll_event event{};
     event.events = EPOLLIN;
     if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, queue_.fd(), &event) != 0) {
@@ -180,7 +191,7 @@ class QueueListener final : public Base {
     }
     RegionOptions options = options_of(&monitor_);
     options.events = &queue_;
-    auto region = Region::create(pd, buffer, options);
+    auto region = Region::create(pd, buffer(), options);
     if (!region) return region.error();
     region_.emplace(*std::move(region));
     return {};
@@ -215,34 +226,32 @@ class QueueListener final : public Base {
   std::optional<Region> region_;  // gone before its monitor
 };
 
-Result<std::unique_ptr<Listener>> watch_listener(Watch first, const BenchDevice& importer,
-                                                 const DmaBuf& buffer) {
-  auto region = Region::create(importer.pd(), buffer, options_of(nullptr));
+Result<std::unique_ptr<Listener>> watch_listener(ibv_pd* pd, DmaBuf buffer, const Bdf& importer) {
+  auto region = Region::create(pd, buffer, options_of(nullptr));
   if (!region) return region.error();
   return std::unique_ptr<Listener>(
-      std::make_unique<WatchListener>(std::move(first), *std::move(region)));
+      std::make_unique<WatchListener>(std::move(buffer), importer, *std::move(region)));
 }
 
-Result<std::unique_ptr<Listener>> monitor_listener(Watch first, const BenchDevice& importer,
-                                                   const DmaBuf& buffer) {
+Result<std::unique_ptr<Listener>> monitor_listener(ibv_pd* pd, DmaBuf buffer, const Bdf& importer) {
   auto monitor = Monitor::create();
   if (!monitor) return monitor.error();
-  auto listener = std::make_unique<MonitorListener>(std::move(first), *std::move(monitor));
-  if (auto made = listener->make_region(importer.pd(), buffer); !made) return made.error();
+  auto listener =
+      std::make_unique<MonitorListener>(std::move(buffer), importer, *std::move(monitor));
+  if (auto made = listener->make_region(pd); !made) return made.error();
   return std::unique_ptr<Listener>(std::move(listener));
 }
 
-Result<std::unique_ptr<Listener>> queue_listener(Watch first, const BenchDevice& importer,
-                                                 const DmaBuf& buffer) {
+Result<std::unique_ptr<Listener>> queue_listener(ibv_pd* pd, DmaBuf buffer, const Bdf& importer) {
   auto monitor = Monitor::create();
   if (!monitor) return monitor.error();
   auto queue = EventQueue::create();
   if (!queue) return queue.error();
   UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll) return errno_error(errno, "make an epoll instance");
-  auto listener = std::make_unique<QueueListener>(std::move(first), *std::move(monitor),
+  auto listener = std::make_unique<QueueListener>(std::move(buffer), importer, *std::move(monitor),
                                                   *std::move(queue), std::move(epoll));
-  if (auto made = listener->make_region(importer.pd(), buffer); !made) return made.error();
+  if (auto made = listener->make_region(pd); !made) return made.error();
   return std::unique_ptr<Listener>(std::move(listener));
 }
 
@@ -269,20 +278,17 @@ Result<std::unique_ptr<Listener>> Listener::create(EventWay way, const BenchDevi
   }
   UniqueFd fd(::fcntl(exported.fd(), F_DUPFD_CLOEXEC, 0));
   if (!fd) return errno_error(errno, "duplicate the descriptor of", exported.name());
-  const auto buffer = DmaBuf::adopt(std::move(fd), exported.name());
+  auto buffer = DmaBuf::adopt(std::move(fd), exported.name());
   if (!buffer) return buffer.error();
-  // Exporters call importers in the order in which these attached.
-  auto first = Watch::create(*buffer, *bdf);
-  if (!first) return first.error();
   switch (way) {
     case EventWay::kWatch:
-      return watch_listener(*std::move(first), importer, *buffer);
+      return watch_listener(importer.pd(), *std::move(buffer), *bdf);
     case EventWay::kMonitor:
-      return monitor_listener(*std::move(first), importer, *buffer);
+      return monitor_listener(importer.pd(), *std::move(buffer), *bdf);
     case EventWay::kQueue:
       break;
   }
-  return queue_listener(*std::move(first), importer, *buffer);
+  return queue_listener(importer.pd(), *std::move(buffer), *bdf);
 }
 
 }  // namespace peermr::tool
