@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include <cstring>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -66,12 +68,15 @@ int peermr_device_set_memory_enabled(peermr_device* device, int enabled) {
 
 int peermr_device_set_power(peermr_device* device, peermr_power power) {
   if (device == nullptr) return refuse_null("change power state of device");
+  // Not read as the enumeration that it may be no value of.
+  std::underlying_type_t<peermr_power> state{};
+  std::memcpy(&state, &power, sizeof(state));
   return guarded([&] {
-    if (power != PEERMR_POWER_ON && power != PEERMR_POWER_SLEEP) {
+    if (state != PEERMR_POWER_ON && state != PEERMR_POWER_SLEEP) {
       return fail(peermr::make_error(std::errc::invalid_argument, "change power state of",
                                      device->device.bdf().to_string(), "there is no such state"));
     }
-    return status_of(device->device.set_power(power == PEERMR_POWER_ON
+    return status_of(device->device.set_power(state == PEERMR_POWER_ON
                                                   ? peermr::vfio::PowerState::kD0
                                                   : peermr::vfio::PowerState::kD3hot));
   });
