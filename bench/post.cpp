@@ -60,9 +60,12 @@ class Writes {
 
   void post(const peermr::RegionKeys& keys, bool signaled) {
     last_->send_flags = signaled ? unsigned{IBV_SEND_SIGNALED} : 0u;
+    // Copies: for all that the compiler knows, the work requests may overwrite the keys.
+    const std::uint64_t address = keys.address.value();
+    const std::uint32_t rkey = keys.rkey.value();
     for (ibv_send_wr* wr = list_.data(); wr != nullptr; wr = wr->next) {
-      wr->wr.rdma.remote_addr = keys.address.value();
-      wr->wr.rdma.rkey = keys.rkey.value();
+      wr->wr.rdma.remote_addr = address;
+      wr->wr.rdma.rkey = rkey;
     }
     ibv_send_wr* bad = nullptr;
     if (ibv_post_send(loopback_->qp(), list_.data(), &bad) != 0) bench::give_up("cannot post");
