@@ -222,22 +222,30 @@ Result<void> MonitorCore::process(int timeout_ms) {
   const int count =
       ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout_ms);
   if (count < 0 && errno != EINTR) return errno_error(errno, "monitor");
+  // Who looks may have to wait, so all who are concerned have been told before anybody does.
   std::vector<News> all;
+  bool asked = false;
+  bool time_has_come = false;
   for (int i = 0; i < count; ++i) {
     const std::uint64_t id = events[static_cast<std::size_t>(i)].data.u64;
     if (id == kTimer) {
-      reset(timer_);
-      call(due());
+      time_has_come = true;
     } else if (id == kWakeup) {
-      reset(wakeup_);
-      call(asking());
+      asked = true;
     } else {
       all.push_back(news_of(id));
-      // At once, and for all that is known, before anybody looks.
       for (const auto& watcher : all.back().watchers) watcher->invalidated(all.back().total);
     }
   }
   for (const News& news : all) call(news.watchers);
+  if (asked) {
+    reset(wakeup_);
+    call(asking());
+  }
+  if (time_has_come) {
+    reset(timer_);
+    call(due());
+  }
   return {};
 }
 

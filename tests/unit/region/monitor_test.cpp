@@ -125,6 +125,22 @@ TEST_F(MonitorTest, TellsAllOfInvalidatesBeforeAnyOfThemLooks) {
   EXPECT_EQ(other->looks, 1);
 }
 
+TEST_F(MonitorTest, TellsOfInvalidatesBeforeOneLooksWhoseTimeHasCome) {
+  const auto source = subscribe(watcher_);
+  const auto other_buffer = std::make_shared<FakeBuffer>();
+  const auto other = std::make_shared<FakeWatcher>();
+  const auto other_source = subscribe_to(*core_, other_buffer, other).value();
+  other->again = 1;
+  other_buffer->invalidate();
+  process();
+  std::this_thread::sleep_for(10ms);
+  buffer_->invalidate();
+  other->on_look = [&] { EXPECT_EQ(watcher_->invalidates, 1u); };
+  process();
+  EXPECT_EQ(watcher_->looks, 1);
+  EXPECT_EQ(other->looks, 2);
+}
+
 TEST_F(MonitorTest, TellsAWatcherOnceOfWhatHappenedSinceItLooked) {
   const auto source = subscribe(watcher_);
   EXPECT_FALSE(readable());
