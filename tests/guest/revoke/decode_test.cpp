@@ -103,7 +103,7 @@ TEST_F(DecodeOff, AWriteWithAFiniteRnrRetryFailsWhenItsPatienceEnds) {
   const auto waited = Clock::now() - begin;
   EXPECT_EQ(status_of(wc), words(IBV_WC_RNR_RETRY_EXC_ERR));
   EXPECT_GE(waited, 6 * 40ms);
-  EXPECT_LT(waited, kDeadline);
+  EXPECT_LT(waited, 5s * guest_test::time_scale());
   EXPECT_EQ(region.report_completion(wc->status, keys.generation), CompletionVerdict::kRevoked);
   // The connection is in error: what follows is flushed.
   EXPECT_EQ(status_of(execute(requester_, into(keys))), words(IBV_WC_WR_FLUSH_ERR));

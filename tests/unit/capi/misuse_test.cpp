@@ -57,6 +57,11 @@ void expect_out_of_memory_is_an_error(const Call& call) {
   }
 }
 
+void expect_refused(int status) {
+  EXPECT_EQ(status, -EINVAL);
+  EXPECT_THAT(peermr_last_error(), HasSubstr("null"));
+}
+
 class CapiMisuse : public testing::Test {
  protected:
   CapiMisuse() {
@@ -79,10 +84,6 @@ class CapiMisuse : public testing::Test {
 };
 
 TEST_F(CapiMisuse, NullIsAnErrorWithASentence) {
-  const auto expect_refused = [](int status) {
-    EXPECT_EQ(status, -EINVAL);
-    EXPECT_THAT(peermr_last_error(), HasSubstr("null"));
-  };
   peermr_device* device = nullptr;
   expect_refused(peermr_device_open(nullptr, &device));
   expect_refused(peermr_device_open("0000:04:00.0", nullptr));
@@ -115,10 +116,6 @@ TEST_F(CapiMisuse, NullIsAnErrorWithASentence) {
 }
 
 TEST_F(CapiMisuse, NullIsAnErrorOfRegionsAndWhatWatchesThem) {
-  const auto expect_refused = [](int status) {
-    EXPECT_EQ(status, -EINVAL);
-    EXPECT_THAT(peermr_last_error(), HasSubstr("null"));
-  };
   ibv_pd pd{};
   peermr_region* region = nullptr;
   expect_refused(peermr_region_register(nullptr, buffer_, nullptr, &region));
